@@ -2,7 +2,7 @@
 //! disabled: its deliveries are recorded and not sent, so the figures are those of acceptance alone.
 //!
 //! For comparison, alternating in the same run: the same endpoint with the store replaced by nothing (the cost of
-//! HTTP and validation) and by a minimal committer (the cost of the promise), and bare appends of the same bodies
+//! HTTP and validation) and by a minimal writer (the cost of the promise), and bare appends of the same bodies
 //! with one fdatasync for each 1, 16 and 64 of them (the limit of the disk). Each round starts a new data directory.
 //!
 //! Then the same in batches: NDJSON of 1,000 lines, over one connection and over four.
@@ -33,7 +33,7 @@ const RECEIVER: &str = "http://127.0.0.1:9/";
 struct Measured {
     daemon: Vec<Sample>,
     nothing: Vec<Sample>,
-    committer: Vec<Sample>,
+    writer: Vec<Sample>,
     bare: Vec<Sample>,
 }
 
@@ -68,7 +68,7 @@ fn round(plan: Plan, measured: &mut [Measured; 3], process: &mut Process) -> Out
     daemon.subscribe(RECEIVER, false)?;
     let nothing = Nothing::start()?;
     let disk = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let committer = Nothing::with_committer(disk)?;
+    let writer = Nothing::with_writer(disk)?;
     process.idle.push(daemon.resident()? as f64);
     let before = daemon.written()?;
     let used = daemon.processor_by_thread()?;
@@ -78,7 +78,7 @@ fn round(plan: Plan, measured: &mut [Measured; 3], process: &mut Process) -> Out
         accepted += sample.per_second * plan.time.as_secs_f64();
         measured.daemon.push(sample);
         measured.nothing.push(nothing.target.closed_loop(size, plan.time, &next)?);
-        measured.committer.push(committer.target.closed_loop(size, plan.time, &next)?);
+        measured.writer.push(writer.target.closed_loop(size, plan.time, &next)?);
         measured.bare.push(disk::appends(disk, size, plan.time)?);
     }
     for (name, seconds) in daemon.processor_by_thread()? {
@@ -97,8 +97,8 @@ fn round(plan: Plan, measured: &mut [Measured; 3], process: &mut Process) -> Out
 
 fn print_rates(measured: &[Measured; 3]) {
     let row = |(size, measured): (usize, &Measured)| {
-        let all = [&measured.daemon, &measured.nothing, &measured.committer, &measured.bare];
-        let [daemon, nothing, committer, bare] = all.map(|samples| Sample::median(samples));
+        let all = [&measured.daemon, &measured.nothing, &measured.writer, &measured.bare];
+        let [daemon, nothing, writer, bare] = all.map(|samples| Sample::median(samples));
         let cells =
             |sample: &Sample| [format!("{:.0}", sample.per_second), millis(sample.p50), millis(sample.p99)].into_iter();
         let ratio = |other: &Sample| format!("{:.2}", daemon.per_second / other.per_second);
@@ -106,8 +106,8 @@ fn print_rates(measured: &[Measured; 3]) {
         row.extend(cells(&daemon));
         row.extend(cells(&nothing));
         row.push(ratio(&nothing));
-        row.extend(cells(&committer));
-        row.push(ratio(&committer));
+        row.extend(cells(&writer));
+        row.push(ratio(&writer));
         row.extend(cells(&bare));
         row.push(ratio(&bare));
         row
@@ -122,7 +122,7 @@ fn print_rates(measured: &[Measured; 3]) {
         "p50 ms",
         "p99 ms",
         "ratio",
-        "bare committer/s",
+        "bare writer/s",
         "p50 ms",
         "p99 ms",
         "ratio",

@@ -3,9 +3,9 @@
 //! Knows every module but the command line. A thread that dies, or a store that fails, stops the whole daemon in
 //! order: there is no half-dead process that answers and does not deliver.
 //!
-//! Start: lock, store, token, senders and dispatcher, committer, listener. Stop, each stage with a time limit and a
+//! Start: lock, store, token, senders and dispatcher, writer, listener. Stop, each stage with a time limit and a
 //! log line: the listener accepts nothing more and finishes its requests; no attempt starts, those in flight finish;
-//! the committer writes its queue; the store closes.
+//! the writer drains its queue; the store closes.
 
 mod alarms;
 mod clock;
@@ -75,7 +75,7 @@ pub struct Daemon {
     tls: Option<Arc<Tls>>,
     server: Server,
     dispatcher: Dispatcher,
-    committer: Running,
+    writer: Running,
     alerts: Alerts,
     store: Store,
     transport: Arc<TransportHandle>,
@@ -165,7 +165,7 @@ impl Daemon {
         let store = idle.store().clone();
         let (flag, store_failed, alerts_sink) = (failed.clone(), fatal(&control, Cause::Store), sink.clone());
         let (answered, answers) = http::answers();
-        let committer = idle.measured(measures::of_commits(metrics.clone())).answering(answered).start(
+        let writer = idle.measured(measures::of_commits(metrics.clone())).answering(answered).start(
             now,
             move |decided, changes| inbox.changes(decided, changes),
             move |why| {
@@ -174,7 +174,7 @@ impl Daemon {
                 store_failed(why);
             },
         );
-        let committer = committer.map_err(|error| Fatal::new(Cause::Failed, error))?;
+        let writer = writer.map_err(|error| Fatal::new(Cause::Failed, error))?;
         let source = alarms::source(store.clone(), transport.clone(), metrics.clone());
         let alerts = Alerts::start(&sink, alarms::target(config), source, alarms::seed());
         let alerts = alerts.map_err(|error| Fatal::new(Cause::Failed, format!("no thread for alerts: {error}")))?;
@@ -195,7 +195,7 @@ impl Daemon {
             tls,
             server,
             dispatcher,
-            committer,
+            writer,
             alerts,
             store,
             transport,
@@ -262,7 +262,7 @@ impl Daemon {
         }
         tracing::info!("stopping: writing the queue");
         service::notify_status("closing the store");
-        self.committer.stop();
+        self.writer.stop();
         self.alerts.stop(ALERTS_STOP);
         drop(self.lock);
         let fatal = self.end.try_iter().find_map(|end| match end {

@@ -1,7 +1,7 @@
 //! `POST /v1/events` with the store replaced by nothing: hyper, the token, real parsing and validation, and a 202
-//! without a promise. The difference to the daemon is its own limits and routing, the committer, and the disk.
+//! without a promise. The difference to the daemon is its own limits and routing, the writer, and the disk.
 //!
-//! Or by a minimal committer that keeps the promise: a thread that appends what has accumulated to a file, calls
+//! Or by a minimal writer that keeps the promise: a thread that appends what has accumulated to a file, calls
 //! fdatasync once, and answers all; no ids, deliveries, index or state.
 
 use std::convert::Infallible;
@@ -46,7 +46,7 @@ struct Endpoint {
     catalogue: Catalogue,
     authorization: String,
     next: AtomicU64,
-    committer: Option<mpsc::UnboundedSender<Waiting>>,
+    writer: Option<mpsc::UnboundedSender<Waiting>>,
 }
 
 /// A body that waits for the disk, and its reply channel.
@@ -80,19 +80,19 @@ impl Nothing {
         Self::start_with(None)
     }
 
-    /// Starts it with the minimal committer, which writes to a new file in `directory`.
-    pub(crate) fn with_committer(directory: &Path) -> Outcome<Self> {
+    /// Starts it with the minimal writer, which writes to a new file in `directory`.
+    pub(crate) fn with_writer(directory: &Path) -> Outcome<Self> {
         let file = tempfile::tempfile_in(directory)?;
-        let (committer, inbox) = mpsc::unbounded_channel();
-        thread::Builder::new().name("bare committer".to_owned()).spawn(move || commit(inbox, file))?;
-        Self::start_with(Some(committer))
+        let (writer, inbox) = mpsc::unbounded_channel();
+        thread::Builder::new().name("bare writer".to_owned()).spawn(move || commit(inbox, file))?;
+        Self::start_with(Some(writer))
     }
 
-    fn start_with(committer: Option<mpsc::UnboundedSender<Waiting>>) -> Outcome<Self> {
+    fn start_with(writer: Option<mpsc::UnboundedSender<Waiting>>) -> Outcome<Self> {
         let catalogue = Catalogue::new(Vec::new()).map_err(|fault| format!("{fault:?}"))?;
         let token = "nothing-0123456789abcdef0123456789abcdef".to_owned();
         let endpoint =
-            Endpoint { catalogue, authorization: format!("Bearer {token}"), next: AtomicU64::new(1), committer };
+            Endpoint { catalogue, authorization: format!("Bearer {token}"), next: AtomicU64::new(1), writer };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let listener = runtime.block_on(TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))))?;
         let target = Target { address: listener.local_addr()?, token };
@@ -157,10 +157,10 @@ async fn accepted(endpoint: &Endpoint, request: Request<Incoming>) -> Result<Str
     let event = NewEvent::from_json(raw, &endpoint.catalogue)
         .map_err(|fault| (StatusCode::UNPROCESSABLE_ENTITY, format!("{fault:?}")))?;
     std::hint::black_box(&event);
-    if let Some(committer) = &endpoint.committer {
+    if let Some(writer) = &endpoint.writer {
         let (answer, waiting) = oneshot::channel();
-        let failed = || (StatusCode::SERVICE_UNAVAILABLE, "the committer has ended".to_owned());
-        committer.send((body, answer)).map_err(|_| failed())?;
+        let failed = || (StatusCode::SERVICE_UNAVAILABLE, "the writer has ended".to_owned());
+        writer.send((body, answer)).map_err(|_| failed())?;
         waiting.await.map_err(|_| failed())?;
     }
     let id = EventId::from_bits(u128::from(endpoint.next.fetch_add(1, Ordering::Relaxed)));

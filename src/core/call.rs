@@ -1,9 +1,9 @@
 //! A call as counted by the report.
 //!
-//! A call is represented by its [`Mark`]s: one for the first accepted event of each type, one for the first SMS sent
-//! to the lead, one for the lead's first reply. Repetitions add no mark, so nothing is counted twice; late events add
-//! theirs like any other. [`share`] derives from the marks, independently of their order, where and how the call
-//! counts.
+//! A call is represented by its [`Milestone`]s: one for the first accepted event of each type, one for the first SMS
+//! sent to the lead, one for the lead's first reply. Repetitions add no milestone, so nothing is counted twice; late
+//! events add theirs like any other. [`contribution`] derives from the milestones, independently of their order, where
+//! and how the call counts.
 
 mod members;
 mod summary;
@@ -18,12 +18,12 @@ use members::{agent, outcome, word};
 
 pub use summary::Summary;
 
-/// Maximum marks of a call: those of the seven built-in event types, of messages, and of as many declared event types
-/// as fit.
-pub const MOST_MARKS: usize = 32;
-/// The subject of a mark.
+/// Maximum milestones of a call: those of the seven built-in event types, of messages, and of as many declared event
+/// types as fit.
+pub const MAX_MILESTONES: usize = 32;
+/// The subject of a milestone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum What {
+pub enum MilestoneKind {
     /// The first accepted event of this type.
     Event(EventType),
     /// The first SMS that was sent to the lead.
@@ -34,12 +34,12 @@ pub enum What {
 
 /// One fact about a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mark {
+pub struct Milestone {
     /// Its subject.
-    pub what: What,
+    pub what: MilestoneKind,
     /// When it happened.
     pub at: Timestamp,
-    /// The call's domain, on the first mark that has it.
+    /// The call's domain, on the first milestone that has it.
     pub domain: Option<Domain>,
     /// Where it came from.
     pub source: Source,
@@ -47,13 +47,14 @@ pub struct Mark {
     pub agent: Option<String>,
     /// `callstatus`, of `call.finished` and `call.missed`.
     pub outcome: Option<String>,
-    /// Milliseconds: the talk time (`duration` of `call.finished`), or the time until the reply ([`What::Replied`]).
+    /// Milliseconds: the talk time (`duration` of `call.finished`), or the time until the reply
+    /// ([`MilestoneKind::Replied`]).
     pub length: Option<u32>,
 }
 
 /// Something that happened to a call.
 #[derive(Debug, Clone, Copy)]
-pub enum Heard<'h> {
+pub enum Occurrence<'h> {
     /// An event was accepted.
     Event {
         /// Its type.
@@ -80,28 +81,28 @@ pub enum Heard<'h> {
     },
 }
 
-/// The marks that `heard` adds to those `known`, in order of arrival.
-pub fn news(known: &[Mark], heard: Heard<'_>) -> Vec<Mark> {
-    let mut new = match heard {
-        Heard::Event { event_type, at, source, data, .. } => of_event(known, event_type, at, source, data),
-        Heard::Message { outbound, sent_at, source, .. } => of_message(known, outbound, sent_at, source),
+/// The milestones that `occurred` adds to those `known`, in order of arrival.
+pub fn new_milestones(known: &[Milestone], occurred: Occurrence<'_>) -> Vec<Milestone> {
+    let mut new = match occurred {
+        Occurrence::Event { event_type, at, source, data, .. } => of_event(known, event_type, at, source, data),
+        Occurrence::Message { outbound, sent_at, source, .. } => of_message(known, outbound, sent_at, source),
     };
-    new.truncate(MOST_MARKS.saturating_sub(known.len()));
-    let (Heard::Event { domain, .. } | Heard::Message { domain, .. }) = heard;
+    new.truncate(MAX_MILESTONES.saturating_sub(known.len()));
+    let (Occurrence::Event { domain, .. } | Occurrence::Message { domain, .. }) = occurred;
     if let Some(first) = new.first_mut()
-        && known.iter().all(|mark| mark.domain.is_none())
+        && known.iter().all(|milestone| milestone.domain.is_none())
     {
         first.domain = domain.cloned();
     }
     new
 }
 
-fn plain(what: What, at: Timestamp, source: Source) -> Mark {
-    Mark { what, at, domain: None, source, agent: None, outcome: None, length: None }
+fn plain(what: MilestoneKind, at: Timestamp, source: Source) -> Milestone {
+    Milestone { what, at, domain: None, source, agent: None, outcome: None, length: None }
 }
 
-fn has(known: &[Mark], what: &What) -> bool {
-    known.iter().any(|mark| mark.what == *what)
+fn has(known: &[Milestone], what: &MilestoneKind) -> bool {
+    known.iter().any(|milestone| milestone.what == *what)
 }
 
 /// The members of `data` used by the report.
@@ -119,36 +120,36 @@ struct Fields<'d> {
     conversation: Option<&'d RawValue>,
 }
 
-fn of_event(known: &[Mark], event_type: &EventType, at: Timestamp, source: Source, data: &str) -> Vec<Mark> {
-    let what = What::Event(event_type.clone());
+fn of_event(known: &[Milestone], event_type: &EventType, at: Timestamp, source: Source, data: &str) -> Vec<Milestone> {
+    let what = MilestoneKind::Event(event_type.clone());
     if has(known, &what) {
         return Vec::new();
     }
-    let mut mark = plain(what, at, source);
+    let mut milestone = plain(what, at, source);
     let name = event_type.as_str();
     if !matches!(name, "call.claimed" | "call.connected" | "call.finished" | "call.missed" | "call.smsfollowup") {
-        return vec![mark];
+        return vec![milestone];
     }
     let fields: Fields<'_> = serde_json::from_str(data).unwrap_or_default();
     match name {
         "call.smsfollowup" => {
-            let mut all = vec![mark];
+            let mut all = vec![milestone];
             all.extend(of_thread(known, &fields, at, source));
             return all;
         }
-        "call.missed" => mark.outcome = fields.callstatus.and_then(outcome),
+        "call.missed" => milestone.outcome = fields.callstatus.and_then(outcome),
         "call.finished" => {
-            mark.agent = fields.agent_id.and_then(agent);
-            mark.outcome = fields.callstatus.and_then(outcome);
-            mark.length = fields.duration.and_then(seconds);
+            milestone.agent = fields.agent_id.and_then(agent);
+            milestone.outcome = fields.callstatus.and_then(outcome);
+            milestone.length = fields.duration.and_then(seconds);
         }
-        _ => mark.agent = fields.agent_id.and_then(agent),
+        _ => milestone.agent = fields.agent_id.and_then(agent),
     }
-    vec![mark]
+    vec![milestone]
 }
 
 /// The facts of a complete thread: that the lead was written to and replied, and when, if that can be parsed.
-fn of_thread(known: &[Mark], fields: &Fields<'_>, at: Timestamp, source: Source) -> Vec<Mark> {
+fn of_thread(known: &[Milestone], fields: &Fields<'_>, at: Timestamp, source: Source) -> Vec<Milestone> {
     #[derive(Default, Deserialize)]
     struct Message<'m> {
         #[serde(borrow, default)]
@@ -174,22 +175,22 @@ fn of_thread(known: &[Mark], fields: &Fields<'_>, at: Timestamp, source: Source)
     let replied = replied.or_else(|| fields.received_at.and_then(time));
     let waited = texted.zip(replied).map(|(texted, replied)| between(texted, replied));
     let mut new = Vec::new();
-    if !has(known, &What::Texted) {
-        new.push(plain(What::Texted, texted.unwrap_or(at), source));
+    if !has(known, &MilestoneKind::Texted) {
+        new.push(plain(MilestoneKind::Texted, texted.unwrap_or(at), source));
     }
-    if !has(known, &What::Replied) {
-        new.push(Mark { length: waited, ..plain(What::Replied, replied.unwrap_or(at), source) });
+    if !has(known, &MilestoneKind::Replied) {
+        new.push(Milestone { length: waited, ..plain(MilestoneKind::Replied, replied.unwrap_or(at), source) });
     }
     new
 }
 
-fn of_message(known: &[Mark], outbound: bool, sent_at: Timestamp, source: Source) -> Vec<Mark> {
-    let texted = known.iter().find(|mark| mark.what == What::Texted).map(|mark| mark.at);
+fn of_message(known: &[Milestone], outbound: bool, sent_at: Timestamp, source: Source) -> Vec<Milestone> {
+    let texted = known.iter().find(|milestone| milestone.what == MilestoneKind::Texted).map(|milestone| milestone.at);
     match (outbound, texted) {
-        (true, None) => vec![plain(What::Texted, sent_at, source)],
+        (true, None) => vec![plain(MilestoneKind::Texted, sent_at, source)],
         // An unsolicited SMS from the lead is not a reply.
-        (false, Some(texted)) if sent_at >= texted && !has(known, &What::Replied) => {
-            vec![Mark { length: Some(between(texted, sent_at)), ..plain(What::Replied, sent_at, source) }]
+        (false, Some(texted)) if sent_at >= texted && !has(known, &MilestoneKind::Replied) => {
+            vec![Milestone { length: Some(between(texted, sent_at)), ..plain(MilestoneKind::Replied, sent_at, source) }]
         }
         _ => Vec::new(),
     }
@@ -222,7 +223,7 @@ pub struct Place {
 
 /// A call's contribution to the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Share {
+pub struct Contribution {
     /// The bucket.
     pub place: Place,
     /// The types of its events, each once.
@@ -243,32 +244,34 @@ pub struct Share {
     pub reply: Option<u32>,
 }
 
-/// The contribution of the call with these marks to the report; `None` if there are none.
+/// The contribution of the call with these milestones to the report; `None` if there are none.
 ///
 /// It counts in the hour of its `call.new`; without one, of its earliest event; without any, of its earliest message.
 /// Domain and source are those known first; the agent is that of `call.claimed`, else of `call.connected`, else of
 /// `call.finished`.
-pub fn share(marks: &[Mark]) -> Option<Share> {
-    let first = marks.first()?;
+pub fn contribution(milestones: &[Milestone]) -> Option<Contribution> {
+    let first = milestones.first()?;
     let event = |name: &str| {
-        marks.iter().find(|mark| matches!(&mark.what, What::Event(event_type) if event_type.as_str() == name))
+        milestones.iter().find(
+            |milestone| matches!(&milestone.what, MilestoneKind::Event(event_type) if event_type.as_str() == name),
+        )
     };
-    let is_event = |mark: &&Mark| matches!(mark.what, What::Event(_));
-    let earliest = || marks.iter().filter(is_event).map(|mark| mark.at).min();
-    let new = event("call.new").map(|mark| mark.at);
-    let began = new.or_else(earliest).or_else(|| marks.iter().map(|mark| mark.at).min())?;
-    let since_new = |name: &str| new.zip(event(name)).map(|(new, mark)| between(new, mark.at));
+    let is_event = |milestone: &&Milestone| matches!(milestone.what, MilestoneKind::Event(_));
+    let earliest = || milestones.iter().filter(is_event).map(|milestone| milestone.at).min();
+    let new = event("call.new").map(|milestone| milestone.at);
+    let began = new.or_else(earliest).or_else(|| milestones.iter().map(|milestone| milestone.at).min())?;
+    let since_new = |name: &str| new.zip(event(name)).map(|(new, milestone)| between(new, milestone.at));
     let agents = ["call.claimed", "call.connected", "call.finished"].map(|name| event(name)?.agent.clone());
     let outcomes = ["call.finished", "call.missed"].map(|name| event(name)?.outcome.clone());
-    let replied = marks.iter().find(|mark| mark.what == What::Replied);
-    let events = marks.iter().filter_map(|mark| match &mark.what {
-        What::Event(event_type) => Some(event_type.clone()),
-        What::Texted | What::Replied => None,
+    let replied = milestones.iter().find(|milestone| milestone.what == MilestoneKind::Replied);
+    let events = milestones.iter().filter_map(|milestone| match &milestone.what {
+        MilestoneKind::Event(event_type) => Some(event_type.clone()),
+        MilestoneKind::Texted | MilestoneKind::Replied => None,
     });
-    Some(Share {
+    Some(Contribution {
         place: Place {
             hour: u32::try_from(began.millis() / 3_600_000).unwrap_or(u32::MAX),
-            domain: marks.iter().find_map(|mark| mark.domain.clone()),
+            domain: milestones.iter().find_map(|milestone| milestone.domain.clone()),
             source: first.source,
             agent: agents.into_iter().flatten().next(),
         },
@@ -276,10 +279,10 @@ pub fn share(marks: &[Mark]) -> Option<Share> {
         outcome: outcomes.into_iter().flatten().next(),
         claim: since_new("call.claimed"),
         connect: since_new("call.connected"),
-        talk: event("call.finished").and_then(|mark| mark.length),
-        texted: has(marks, &What::Texted),
+        talk: event("call.finished").and_then(|milestone| milestone.length),
+        texted: has(milestones, &MilestoneKind::Texted),
         replied: replied.is_some(),
-        reply: replied.and_then(|mark| mark.length),
+        reply: replied.and_then(|milestone| milestone.length),
     })
 }
 

@@ -44,7 +44,7 @@ impl CertificateChange {
     ///
     /// # Errors
     /// One is present without the other.
-    pub fn settle(&self, stored: Option<&Arc<ClientCertificate>>) -> Result<Option<Arc<ClientCertificate>>, Invalid> {
+    pub fn resolve(&self, stored: Option<&Arc<ClientCertificate>>) -> Result<Option<Arc<ClientCertificate>>, Invalid> {
         if self.is_empty() {
             return Ok(stored.cloned());
         }
@@ -123,7 +123,7 @@ mod tests {
             (change(Some(None), Some(Some("l"))), Some(&stored), Err("/client_cert")),
         ];
         for (change, stored, wanted) in cases {
-            let seen = change.settle(stored);
+            let seen = change.resolve(stored);
             let seen = seen.map(|made| made.map(|made| (made.cert.clone(), made.key.expose().to_owned())));
             let seen = seen.map_err(|invalid| invalid.errors[0].pointer.clone());
             assert_eq!(seen, wanted.map_err(str::to_owned), "{change:?}");

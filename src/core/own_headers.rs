@@ -77,31 +77,31 @@ pub fn read(raw: &RawValue) -> Result<Vec<HeaderChange>, Invalid> {
 /// # Errors
 /// Every fault with its pointer, relative to the object.
 pub fn read_complete(raw: &RawValue) -> Result<Vec<Header>, Invalid> {
-    settle(&read(raw)?, &[])
+    applied(&read(raw)?, &[])
 }
 
 /// Applies `changes` to the `stored` headers: kept values come from there.
 ///
 /// # Errors
 /// A value to be kept is not stored, or they are too long in total; pointers as for [`read`].
-pub fn settle(changes: &[HeaderChange], stored: &[Header]) -> Result<Vec<Header>, Invalid> {
+pub fn applied(changes: &[HeaderChange], stored: &[Header]) -> Result<Vec<Header>, Invalid> {
     let mut invalid = Invalid::default();
-    let mut settled = Vec::with_capacity(changes.len());
+    let mut applied = Vec::with_capacity(changes.len());
     for change in changes {
         let kept = || stored.iter().find(|header| header.name.eq_ignore_ascii_case(&change.name));
         match change.value.clone().or_else(|| kept().map(|header| header.value.clone())) {
-            Some(value) => settled.push(Header { name: change.name.clone(), value }),
+            Some(value) => applied.push(Header { name: change.name.clone(), value }),
             None => invalid.add(
                 pointer(&change.name),
                 "is null, which keeps the value that is stored under this name, and there is none: give a value",
             ),
         }
     }
-    let bytes: usize = settled.iter().map(|header| header.name.len() + header.value.expose().len()).sum();
+    let bytes: usize = applied.iter().map(|header| header.name.len() + header.value.expose().len()).sum();
     if bytes > MOST_BYTES {
         invalid.add("", format!("must have at most {MOST_BYTES} bytes of names and values in all, not {bytes}"));
     }
-    invalid.or(Some(settled))
+    invalid.or(Some(applied))
 }
 
 /// A token (RFC 9110 section 5.6.2) that is not reserved.
@@ -214,8 +214,8 @@ mod tests {
     fn null_keeps_the_stored_value() {
         let stored = [Header { name: "X-Key".into(), value: Hidden::new("old") }];
         let changes = read(json::parse(r#"{"x-key":null,"X-New":"new"}"#).unwrap()).unwrap();
-        let settled = settle(&changes, &stored).unwrap();
-        let seen: Vec<_> = settled.iter().map(|h| (h.name.as_str(), h.value.expose())).collect();
+        let applied = applied(&changes, &stored).unwrap();
+        let seen: Vec<_> = applied.iter().map(|h| (h.name.as_str(), h.value.expose())).collect();
         assert_eq!(seen, [("x-key", "old"), ("X-New", "new")]);
     }
 }

@@ -153,9 +153,9 @@ impl Change {
         for (at, _) in missing.into_iter().filter(|(_, missing)| *missing) {
             invalid.add(at, "is missing");
         }
-        let headers = own_headers::settle(self.headers.as_deref().unwrap_or_default(), &[]);
+        let headers = own_headers::applied(self.headers.as_deref().unwrap_or_default(), &[]);
         let headers = part("/headers", headers, &mut invalid);
-        let client_certificate = part("", self.certificate.settle(None), &mut invalid);
+        let client_certificate = part("", self.certificate.resolve(None), &mut invalid);
         let draft = (|| {
             Some(Draft {
                 company: self.company.clone()?,
@@ -187,18 +187,18 @@ impl Change {
         }
         let mut changed = current.clone();
         if let Some(headers) = &self.headers {
-            let settled = own_headers::settle(headers, &current.headers);
-            changed.headers = part("/headers", settled, &mut invalid).unwrap_or_default();
+            let headers = own_headers::applied(headers, &current.headers);
+            changed.headers = part("/headers", headers, &mut invalid).unwrap_or_default();
         }
-        let certificate = self.certificate.settle(current.client_certificate.as_ref());
+        let certificate = self.certificate.resolve(current.client_certificate.as_ref());
         changed.client_certificate = part("", certificate, &mut invalid).flatten();
-        self.settle(&mut changed);
+        self.apply_to(&mut changed);
         changed.updated_at = now;
         invalid.or(Some(changed))
     }
 
     /// Sets independent members: all but company, headers and certificate.
-    fn settle(&self, target: &mut Subscription) {
+    fn apply_to(&self, target: &mut Subscription) {
         set(&mut target.domain, self.domain.as_ref());
         set(&mut target.sources, self.sources.as_ref());
         set(&mut target.url, self.url.as_ref());
@@ -268,7 +268,7 @@ impl Draft {
             secret,
             previous_secret: None,
         };
-        self.rest.settle(&mut created);
+        self.rest.apply_to(&mut created);
         created
     }
 }

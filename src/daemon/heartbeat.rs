@@ -1,5 +1,5 @@
 //! The heartbeat: reports the daemon's status to systemd, and notifies its watchdog only while dispatcher and
-//! committer answer a ping.
+//! writer answer a ping.
 //!
 //! Each answers from its own loop; a timer alone would keep notifying for a daemon that is stuck. The status is a
 //! line for `systemctl status`. A few wake-ups a minute, none without systemd.
@@ -58,7 +58,7 @@ impl Heartbeat {
 /// The status, if both loops answer; otherwise which does not.
 fn ping(place: &str, store: &Store, gauge: &Gauge, limit: Duration) -> Result<String, &'static str> {
     if !store.ping(limit) {
-        return Err("the committer");
+        return Err("the writer");
     }
     if !gauge.ping(limit) {
         return Err("the dispatcher");

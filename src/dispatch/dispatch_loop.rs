@@ -23,7 +23,7 @@ use super::notice::Notice;
 use super::settings::Settings;
 use super::work::Job;
 
-/// Ended attempts that may wait for the committer before starts are limited to the number of threads.
+/// Ended attempts that may wait for the writer before starts are limited to the number of threads.
 const UNRECORDED_MOST: usize = 4096;
 /// Store reads between two looks at the inbox.
 const READS_AT_ONCE: usize = 4;
@@ -96,7 +96,7 @@ impl DispatchLoop {
                     }
                     Input::Changes(decided, changes) => {
                         let decided = self.shared.clock.reading_of(decided);
-                        changes.into_iter().for_each(|change| self.hear(change, &decided, now));
+                        changes.into_iter().for_each(|change| self.apply(change, &decided, now));
                     }
                     // The requester may be gone.
                     Input::Query(ids, answer) => drop(answer.send(self.standings(ids))),
@@ -118,14 +118,14 @@ impl DispatchLoop {
     /// How long there is nothing to do without input; `None` for ever.
     fn idle(&self, now: Timestamp) -> Option<Duration> {
         let limit = self.lanes.next_wake().map(|at| at.since(now));
-        // What is due already waits for a sender or for the committer, both of which send input.
+        // What is due already waits for a sender or for the writer, both of which send input.
         let limit = limit.filter(|limit| !limit.is_zero());
         // A sender that becomes free sends input; a system that can create threads again does not.
         let ask = self.unsent.as_ref().map(|_| THREAD_RETRY);
         limit.into_iter().chain(ask).min()
     }
 
-    fn hear(&mut self, change: StoreEvent, decided: &Reading, now: Timestamp) {
+    fn apply(&mut self, change: StoreEvent, decided: &Reading, now: Timestamp) {
         match change {
             StoreEvent::Owed(deliveries) => {
                 deliveries.into_iter().for_each(|delivery| self.lanes.put(decided.inward(delivery), now));

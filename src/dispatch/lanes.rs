@@ -65,7 +65,7 @@ pub struct Lanes {
     /// Number of subscriptions by state.
     tally: Tally,
     /// Subscriptions with more to read, as far as memory allows.
-    hungry: BTreeSet<u32>,
+    unread: BTreeSet<u32>,
     /// Those of them whose receivers are up and quick, or were before the last start: they are read first.
     eager: BTreeSet<u32>,
     /// Number of reads.
@@ -92,7 +92,7 @@ impl Lanes {
             queues: HashMap::new(),
             share: FairShare::new(rules.threads),
             tally: Tally::default(),
-            hungry: BTreeSet::new(),
+            unread: BTreeSet::new(),
             eager: BTreeSet::new(),
             reads: 0,
             fed: 0,
@@ -123,7 +123,7 @@ impl Lanes {
     pub fn load(&mut self, number: u32, terms: Terms, past: Past, now: Timestamp, chance: f64) {
         let queue = Queue::loaded(terms, self.rules.bounds, self.probe_pauses(), past, now, chance);
         self.queues.insert(number, queue);
-        self.settle(number, now);
+        self.refresh(number, now);
     }
 
     /// Adds a subscription or changes its terms. A changed ordering applies to later deliveries.
@@ -132,12 +132,12 @@ impl Lanes {
         let queue = self.queues.entry(number).or_insert_with(|| Queue::new(terms, bounds, probe_pauses, now));
         let due = queue.change_terms(terms, probe_pauses, now);
         due.into_iter().for_each(|sequence| self.make_due(number, sequence, now));
-        self.settle(number, now);
+        self.refresh(number, now);
     }
 
     /// Removes a subscription and its deliveries.
     pub fn remove_subscription(&mut self, number: u32) {
-        self.hungry.remove(&number);
+        self.unread.remove(&number);
         self.eager.remove(&number);
         let Some(queue) = self.queues.remove(&number) else { return };
         self.tally.change(queue.counted_as(), None);
@@ -186,7 +186,7 @@ impl Lanes {
         let start = queue.begin(key, sequence, now)?;
         self.share.take(queue.proof(), now);
         self.unrecorded += 1;
-        self.settle(number, now);
+        self.refresh(number, now);
         Some(start)
     }
 
@@ -224,7 +224,7 @@ impl Lanes {
                     if let Some(before) = queue.note_drag(now) {
                         self.share.change(before, queue.proof(), queue.in_flight());
                     }
-                    self.settle(number, now);
+                    self.refresh(number, now);
                 }
                 Timer::Lane(number, key) => {
                     if let Some(queue) = self.queues.get_mut(&number) {
@@ -246,11 +246,11 @@ impl Lanes {
         if let Some(at) = timers.after {
             self.timers.insert((at, Timer::Lane(number, key)));
         }
-        self.settle(number, now);
+        self.refresh(number, now);
     }
 
     /// Updates whether a subscription can start a delivery, and whether to read more of it.
-    fn settle(&mut self, number: u32, now: Timestamp) {
+    fn refresh(&mut self, number: u32, now: Timestamp) {
         let Some(queue) = self.queues.get_mut(&number) else { return };
         let proof = queue.proof();
         let stand = queue.readiness(now);
@@ -275,9 +275,9 @@ impl Lanes {
         }
         let counted = queue.recount();
         self.tally.change(counted, queue.counted_as());
-        let hungry = queue.wanted(0).is_some();
-        let eager = hungry && queue.is_quick();
-        for (set, belongs) in [(&mut self.hungry, hungry), (&mut self.eager, eager)] {
+        let unread = queue.wanted(0).is_some();
+        let eager = unread && queue.is_quick();
+        for (set, belongs) in [(&mut self.unread, unread), (&mut self.eager, eager)] {
             if belongs {
                 set.insert(number);
             } else {

@@ -1,7 +1,7 @@
 //! Dispatch: which delivery is sent when.
 //!
 //! [`lanes`] decides, without I/O. One thread, the dispatcher (`dispatch_loop`), runs it: its `inbox` receives
-//! durable changes from the committer and ended attempts from the senders; it gives each free sender the next
+//! durable changes from the writer and ended attempts from the senders; it gives each free sender the next
 //! delivery, and sleeps until something is due. The senders run `attempts` and `work`: prepare, post, judge, record.
 //!
 //! A lane continues as soon as its attempt has ended, without waiting until the result is durable: if the result is

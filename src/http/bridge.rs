@@ -1,6 +1,6 @@
 //! The bridge from this async module to the blocking store.
 //!
-//! A write is sent to the committer with a callback that wakes the waiting request. If the client has gone away
+//! A write is sent to the writer with a callback that wakes the waiting request. If the client has gone away
 //! meanwhile, the write continues and its answer is dropped. A read blocks, so it runs on one of a fixed number of
 //! threads, in a slot of its [`Lane`] that is shared [fairly](super::fair_limit).
 
@@ -102,7 +102,7 @@ impl Share {
 /// Sends a write with `send` and waits until it is durable.
 ///
 /// # Errors
-/// 503 if the committer's write queue is full, if it does not answer, or if the store has failed; otherwise the
+/// 503 if the writer's write queue is full, if it does not answer, or if the store has failed; otherwise the
 /// store's error.
 pub(super) async fn written<T: Send + 'static>(send: impl FnOnce(Reply<T>) -> Result<(), Busy>) -> Result<T, Problem> {
     const LOST: &str = "the store did not say whether this was stored: post it again with the same id";

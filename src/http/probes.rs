@@ -144,7 +144,7 @@ impl ProbeRequest {
         if url.is_none() && !members.iter().any(|(name, _)| name == "url") {
             invalid.add("/url", "is missing");
         }
-        let certificate = certificate.settle(None).map_err(|inner| invalid.nest("", inner)).ok().flatten();
+        let certificate = certificate.resolve(None).map_err(|inner| invalid.nest("", inner)).ok().flatten();
         let probe_request = event.zip(url).map(|(event, url)| Self {
             event,
             url,

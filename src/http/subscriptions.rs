@@ -139,7 +139,7 @@ pub(super) async fn change(mut request: Permitted, id: SubscriptionId) -> Result
     let (_, document) = request.body(&[JSON, MERGE_PATCH]).await?;
     let change = Change::from_json(document.parse()?, &request.services().catalogue)?;
     if !change.certificate.is_empty() {
-        let after = change.certificate.settle(before.client_certificate.as_ref())?;
+        let after = change.certificate.resolve(before.client_certificate.as_ref())?;
         check_certificate(&request, after.as_ref())?;
     }
     let url = change.url.clone().filter(|url| *url != before.url);

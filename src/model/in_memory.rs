@@ -119,7 +119,7 @@ impl View for InMemoryView {
         Ok(down.take(most).map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 
-    fn settle(&self) {}
+    fn wait_until_logged(&self) {}
 
     fn note_unreadable(&self, key: &[u8], instead: Option<Vec<u8>>) {
         match instead {
@@ -286,7 +286,7 @@ impl InMemory {
         let mut turn = Turn::begin(context, &self.registry, self.settings, &mut self.carried, &mut self.ids);
         let answer = decide(&mut turn);
         let mut outcome = turn.outcome;
-        report::take_in_all(std::mem::take(&mut outcome.heard), &self.view);
+        report::add_records(std::mem::take(&mut outcome.for_report), &self.view);
         self.log.records.extend(written.0);
         for request in std::mem::take(&mut outcome.requests) {
             self.carried.ahead.insert(read_ahead::read(&self.log, request));

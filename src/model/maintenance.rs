@@ -79,7 +79,7 @@ fn write_snapshot(turn: &mut Turn<'_>, number: u32) -> Option<u32> {
     written.iter().for_each(|both| turn.append(both));
     turn.carried.progress.sealed_anew += sealed_anew.len();
     for record in sealed_anew {
-        turn.outcome.heard.extend(Record::from(Box::new(record)).apply(turn.target()));
+        turn.outcome.for_report.extend(Record::from(Box::new(record)).apply(turn.target()));
     }
     if last.is_none() {
         log_resealing(turn);

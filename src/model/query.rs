@@ -60,7 +60,7 @@ pub(crate) fn delivery(view: &dyn View, log: &dyn Log, id: DeliveryId) -> Result
         return Ok(Some(found));
     }
     // It may be moving from the view to the log.
-    view.settle();
+    view.wait_until_logged();
     delivery_now(view, log, id)
 }
 
@@ -197,7 +197,7 @@ pub(crate) fn current(view: &dyn View, log: &dyn Log, initial: Delivery) -> Resu
     let mut found = now(view, log, initial.id, Some(&initial))?;
     if found.is_none() {
         // It may be moving from the view to the log.
-        view.settle();
+        view.wait_until_logged();
         found = now(view, log, initial.id, Some(&initial))?;
     }
     // Neither pending nor ended: its subscription is being deleted.

@@ -1,25 +1,25 @@
 //! The call report: maintained as events are accepted, so that reading it touches no events.
 //!
-//! **What is kept.** For each call, its [marks](crate::core::call) (`t`), which tell late or repeated events from new
-//! ones. For all calls of a company that started in the same hour, with the same domain, source and agent: how many had
-//! which events, their outcomes, and how long things took (`a`, one key for each, so that an event changes little). A
-//! call whose start moves to another hour, or which gets an agent, moves from one group to the other.
+//! **What is kept.** For each call, its [milestones](crate::core::call) (`t`), which tell late or repeated events from
+//! new ones. For all calls of a company that started in the same hour, with the same domain, source and agent: how many
+//! had which events, their outcomes, and how long things took (`a`, one key for each, so that an event changes little).
+//! A call whose start moves to another hour, or which gets an agent, moves from one group to the other.
 //!
-//! **How long.** A call's marks until `event_age` after the last of them, and a little longer: a later event counts as
-//! one of a new call. The groups indefinitely; their names are those of sites and agents, not of leads. A backup has
-//! both. If a salvage rebuilds the view from the log, the report starts with the oldest retained event. A directory
-//! that predates the report has one from its upgrade on.
+//! **How long.** A call's milestones until `event_age` after the last of them, and a little longer: a later event
+//! counts as one of a new call. The groups indefinitely; their names are those of sites and agents, not of leads. A
+//! backup has both. If a salvage rebuilds the view from the log, the report starts with the oldest retained event. A
+//! directory that predates the report has one from its upgrade on.
 //!
 //! **Why applying an event twice changes nothing more**, even if parts of the view are of a later time: each value
 //! holds the id of the event that changed it last. Ids ascend in the log, so a value whose last id is not below the
-//! event's includes it. A call's marks are append-only, each with its event; so what the call contributed to the report
-//! before the event, and with it, can be computed at any later time. And each group is moved from the one to the other
-//! only if its own last id is below. An empty group is removed, and removing a contribution from it again has no
+//! event's includes it. A call's milestones are append-only, each with its event; so what the call contributed to the
+//! report before the event, and with it, can be computed at any later time. And each group is moved from the one to the
+//! other only if its own last id is below. An empty group is removed, and removing a contribution from it again has no
 //! effect.
 
 mod groups;
 
-use crate::core::call::{Heard, Place, news, share};
+use crate::core::call::{Occurrence, Place, contribution, new_milestones};
 use crate::core::event::{Company, EventType};
 use crate::core::id::{EventId, MessageId};
 use crate::core::report::{By, Figures, Part, Report, tally};
@@ -40,9 +40,9 @@ const SHOWN_OUTCOMES: usize = 500;
 
 /// Adds records to the report, in the order of their ids, which are above all earlier ones. Called once a group commit
 /// is durable and answered, because most of its events change the same few groups.
-pub(crate) fn take_in_all(heard: impl IntoIterator<Item = Record>, view: &dyn ViewMut) {
+pub(crate) fn add_records(occurred: impl IntoIterator<Item = Record>, view: &dyn ViewMut) {
     let mut groups = Groups::of(view);
-    for Record { id, body } in heard {
+    for Record { id, body } in occurred {
         match body {
             Body::Accepted(accepted) => event_accepted(EventId::from_bits(id), &accepted, &mut groups),
             Body::Message(message) => message_stored(MessageId::from_bits(id), &message, &mut groups),
@@ -55,30 +55,30 @@ pub(crate) fn take_in_all(heard: impl IntoIterator<Item = Record>, view: &dyn Vi
 fn event_accepted(id: EventId, accepted: &Accepted, groups: &mut Groups<'_>) {
     let (Ok(event_type), Some(source)) = (EventType::parse(accepted.event_type()), accepted.source()) else { return };
     let domain = accepted.domain();
-    let heard = Heard::Event {
+    let occurred = Occurrence::Event {
         event_type: &event_type,
         at: accepted.occurred_at(),
         domain: domain.as_ref(),
         source,
         data: accepted.data(),
     };
-    add_observation(groups, (accepted.company(), accepted.call()), id.bits(), heard);
+    add_observation(groups, (accepted.company(), accepted.call()), id.bits(), occurred);
 }
 
 fn message_stored(id: MessageId, message: &MessageRecord, groups: &mut Groups<'_>) {
     let Some(thread) = message.thread().clone().conversation() else { return };
-    let heard = Heard::Message {
+    let occurred = Occurrence::Message {
         outbound: message.is_outbound(),
         sent_at: message.sent_at(),
         domain: thread.domain.as_ref(),
         source: thread.source,
     };
-    add_observation(groups, (thread.company.as_str(), thread.call.as_str()), id.bits(), heard);
+    add_observation(groups, (thread.company.as_str(), thread.call.as_str()), id.bits(), occurred);
 }
 
 /// Adds one observation about a call (its company and id), made by the record `id`.
-fn add_observation(groups: &mut Groups<'_>, call: (&str, &str), id: u128, heard: Heard<'_>) {
-    if let Err(error) = change(groups, call, id, heard) {
+fn add_observation(groups: &mut Groups<'_>, call: (&str, &str), id: u128, occurred: Occurrence<'_>) {
+    if let Err(error) = change(groups, call, id, occurred) {
         groups.view.note_failure(error);
     }
 }
@@ -87,35 +87,35 @@ fn change(
     groups: &mut Groups<'_>,
     (company, call): (&str, &str),
     id: u128,
-    heard: Heard<'_>,
+    occurred: Occurrence<'_>,
 ) -> Result<(), StoreError> {
     let view = groups.view;
     let key = keys::call(company, call);
     let value = view.get(&key)?;
     let known = value.as_deref().and_then(|value| {
         let record = unversioned::<CallRecord>(value)?;
-        record.marks().map(|marks| (record, marks))
+        record.milestones().map(|milestones| (record, milestones))
     });
     if let (None, Some(value)) = (&known, value) {
         view.set_aside(&key, value);
     }
-    let (mut record, mut marks) = known.unwrap_or_default();
+    let (mut record, mut milestones) = known.unwrap_or_default();
     let before = if id > record.last {
-        let new = news(&marks, heard);
+        let new = new_milestones(&milestones, occurred);
         if new.is_empty() {
             return Ok(());
         }
         record.add(id, &new);
         view.put(key, versioned(&record));
-        let before = marks.len();
-        marks.extend(new);
+        let before = milestones.len();
+        milestones.extend(new);
         before
     } else {
         let Some((before, with)) = record.place_of(id) else { return Ok(()) };
-        marks.truncate(with);
+        milestones.truncate(with);
         before
     };
-    groups.regroup(company, id, share(&marks[..before]).as_ref(), share(&marks).as_ref())
+    groups.regroup(company, id, contribution(&milestones[..before]).as_ref(), contribution(&milestones).as_ref())
 }
 
 /// The id of the last record added to a call.

@@ -24,7 +24,7 @@ pub(crate) struct Outcome {
     /// Notifications to the dispatcher.
     pub(crate) events: Vec<StoreEvent>,
     /// Records to add to the call report, in the order of the log.
-    pub(crate) heard: Vec<Record>,
+    pub(crate) for_report: Vec<Record>,
     /// Read requests for a later turn.
     pub(crate) requests: Vec<Request>,
     /// Measurements.
@@ -120,7 +120,7 @@ impl<'t> Turn<'t> {
     pub(crate) fn write(&mut self, records: Vec<Record>) {
         self.append(&records);
         let target = self.target();
-        self.outcome.heard.extend(records.into_iter().filter_map(|record| record.apply(target)));
+        self.outcome.for_report.extend(records.into_iter().filter_map(|record| record.apply(target)));
     }
 
     /// Writes the records as one atomic unit without applying them, since the view has their content already.

@@ -192,7 +192,7 @@ impl ValueKind {
             Self::Replay => unversioned::<ReplayRecord>(value).is_some(),
             Self::Subscription => !value.is_empty(),
             Self::Call => {
-                key.len() == 17 && unversioned::<CallRecord>(value).is_some_and(|record| record.marks().is_some())
+                key.len() == 17 && unversioned::<CallRecord>(value).is_some_and(|record| record.milestones().is_some())
             }
             Self::WithoutWebhook => value.len() == 8 && std::str::from_utf8(&key[1..]).is_ok(),
             Self::SetAside => true,

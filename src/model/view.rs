@@ -30,7 +30,7 @@ pub(crate) trait View: Send + Sync {
 
     /// Waits until the log contains what the view had at the time of the call: for a reader that found something in
     /// neither, or is about to answer with what it found in the view.
-    fn settle(&self);
+    fn wait_until_logged(&self);
 
     /// Reports an unreadable derived value, sets it aside and replaces it by `instead`.
     fn note_unreadable(&self, key: &[u8], instead: Option<Vec<u8>>);

@@ -1,8 +1,8 @@
 //! The head of a response, read incrementally: status, headers, and how its body ends.
 //!
 //! ureq's parser fails on heads that real receivers send (folded lines, hundreds of lines, a line without a colon),
-//! and the status is lost. So the head is read here, and ureq sees [`Head::tidy`]. Invariants: once a status line is
-//! complete the status is known, whatever follows; no more is held than the kept part of a head
+//! and the status is lost. So the head is read here, and ureq sees [`Head::normalized`]. Invariants: once a status line
+//! is complete the status is known, whatever follows; no more is held than the kept part of a head
 //! ([`Answer::HEADERS_KEPT`]) and one line.
 
 use super::failure::Failure;
@@ -49,7 +49,7 @@ pub(super) struct Head {
 
 impl Head {
     /// A minimal equivalent head for ureq.
-    pub(super) fn tidy(&self) -> Vec<u8> {
+    pub(super) fn normalized(&self) -> Vec<u8> {
         let framing = match self.framing {
             Framing::Length(length) => format!("Content-Length: {length}\r\n"),
             Framing::Chunked => "Transfer-Encoding: chunked\r\n".to_owned(),
@@ -103,7 +103,7 @@ struct Found {
     headers: Vec<(String, String)>,
     kept: usize,
     full: bool,
-    untidy: usize,
+    malformed: usize,
     length: Option<Result<u64, ()>>,
     codings: Vec<String>,
     close: bool,
@@ -147,7 +147,7 @@ impl HeadReader {
         if !self.has_status() {
             return None;
         }
-        self.settle();
+        self.end_header();
         let mut head = self.head();
         head.notes.push(why);
         (head.framing, head.close) = (Framing::Length(0), true);
@@ -188,7 +188,7 @@ impl HeadReader {
             Stage::Informational if line.is_empty() => self.stage = Stage::Status,
             Stage::Informational => {}
             Stage::Headers if line.is_empty() => {
-                self.settle();
+                self.end_header();
                 return Progress::Done(self.head());
             }
             Stage::Headers => {
@@ -206,10 +206,10 @@ impl HeadReader {
     /// Appends a continuation line: the line break and blanks around it become one blank (RFC 9112 section 5.2).
     fn header_line(&mut self, line: Vec<u8>) {
         if !matches!(line.first(), Some(b' ' | b'\t')) {
-            self.settle();
+            self.end_header();
             self.header = line;
         } else if self.header.is_empty() {
-            self.found.untidy += 1;
+            self.found.malformed += 1;
         } else {
             self.header.truncate(self.header.trim_ascii_end().len());
             append(&mut self.header, b" ");
@@ -218,7 +218,7 @@ impl HeadReader {
     }
 
     /// The previous header is complete.
-    fn settle(&mut self) {
+    fn end_header(&mut self) {
         let header = std::mem::take(&mut self.header);
         if !header.is_empty() {
             self.found.header(&header);
@@ -235,7 +235,7 @@ impl Found {
         let colon = line.iter().position(|byte| *byte == b':').unwrap_or(0);
         let name = line[..colon].trim_ascii_end();
         if name.is_empty() {
-            self.untidy += 1;
+            self.malformed += 1;
             return;
         }
         let token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
@@ -244,7 +244,7 @@ impl Found {
         let raw = line[colon + 1..].trim_ascii();
         let value: Vec<u8> = raw.iter().map(harmless).collect();
         if name.len() != colon || !name.iter().all(token) || value != raw {
-            self.untidy += 1;
+            self.malformed += 1;
         }
         let (name, value) = (lossy(name), lossy(&value));
         let lower = name.to_ascii_lowercase();
@@ -309,8 +309,8 @@ impl Found {
         if self.codings.len() > 1 || self.codings.len() == 1 && !chunked {
             notes.push("its Transfer-Encoding is not `chunked` alone".to_owned());
         }
-        if self.untidy > 0 {
-            notes.push(format!("{} of its header lines are malformed", self.untidy));
+        if self.malformed > 0 {
+            notes.push(format!("{} of its header lines are malformed", self.malformed));
         }
         let doubtful = self.length.is_some() && !self.codings.is_empty() || self.old && chunked;
         let close = doubtful || if self.old { !self.keep_alive } else { self.close };

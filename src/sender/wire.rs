@@ -286,7 +286,7 @@ impl Wire {
         if self.unsendable.is_some() {
             head.notes.push("it came before the whole request was read".to_owned());
         }
-        self.buffers.lead(head.tidy());
+        self.buffers.lead(head.normalized());
         self.head = HeadReader::new();
         marks::answered(head);
     }

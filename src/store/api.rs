@@ -242,7 +242,7 @@ impl Store {
     /// The data cannot be read or is damaged.
     pub fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
         let found = query::delivery(self.view(), self.history(), id)?;
-        self.view().settle();
+        self.view().wait_until_logged();
         Ok(found)
     }
 
@@ -276,7 +276,7 @@ impl Store {
             }
             _ => query.page()?,
         };
-        view.settle();
+        view.wait_until_logged();
         Ok(page)
     }
 

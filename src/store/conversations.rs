@@ -66,7 +66,7 @@ impl Store {
             return Ok(thread);
         }
         // The last message is not in the log yet.
-        self.view().settle();
+        self.view().wait_until_logged();
         read::load_thread(self.history(), head, self.shared.max_data_bytes)
     }
 

@@ -15,7 +15,7 @@ impl Store {
     /// The view cannot be read, or is damaged.
     pub fn call_report(&self, filter: &ReportFilter, by: By, most: usize) -> Result<Option<Report>, StoreError> {
         // What was answered last may not have been added yet.
-        self.view().settle();
+        self.view().wait_until_logged();
         report::report(self.view(), filter, by, most)
     }
 }

@@ -82,7 +82,7 @@ pub(crate) fn owed(store: &Store) -> Vec<u64> {
 pub(crate) fn owed_deliveries(store: &Store) -> Vec<Delivery> {
     let owed = store.owed_after(1, 0, 10_000).unwrap();
     // The view may be ahead of the log.
-    store.view().settle();
+    store.view().wait_until_logged();
     owed
 }
 

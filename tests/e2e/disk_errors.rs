@@ -155,7 +155,7 @@ fn run(inject: &str, path: Option<&str>) -> Outcome {
     outcome
 }
 
-/// The committer's writes that preallocate the journal's first file, after the first group commit.
+/// The writes that preallocate the first segment, after the first group commit.
 const OF_ROOM: std::ops::RangeInclusive<usize> = 2..=17;
 
 /// Makes the `n`th call of each thread fail, for some `n`, or for all.
@@ -169,7 +169,7 @@ fn sweep(call: &str, error: &str, most: usize, quick: &[usize]) {
     for n in all {
         outcomes.push((n, run(&format!("{call}:error={error}:when={n}"), None)));
     }
-    // The committer makes each of them once per event. Failing to preallocate is not an error.
+    // The writer makes each of them once per event. Failing to preallocate is not an error.
     let harmless = |n: &usize| error == "ENOSPC" && OF_ROOM.contains(n);
     let unharmed = outcomes.iter().find(|(n, it)| *n < EVENTS && *it == Outcome::Unharmed && !harmless(n));
     assert_eq!(unharmed, None, "an error was not minded: {outcomes:?}");

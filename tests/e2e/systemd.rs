@@ -77,7 +77,7 @@ fn the_manager_hears_of_start_life_reload_and_stop() {
 }
 
 #[test]
-fn the_watchdog_is_not_fed_while_the_disk_holds_the_committer_up() {
+fn the_watchdog_is_not_fed_while_the_disk_holds_the_writer_up() {
     if !has_strace() {
         return;
     }
@@ -93,8 +93,8 @@ fn the_watchdog_is_not_fed_while_the_disk_holds_the_committer_up() {
     assert!(waited >= held_up, "the sync was not held up: {waited:?}");
     // A mere timer would notify ten times a second.
     assert!(fed <= 5, "the watchdog was fed {fed} times in {waited:?}");
-    manager.wait_for(0, &["STATUS=the committer does not answer"]);
-    daemon.wait_for_saying("the committer has not answered");
+    manager.wait_for(0, &["STATUS=the writer does not answer"]);
+    daemon.wait_for_saying("the writer has not answered");
     drop(strace);
     let all = manager.messages.look(Vec::len);
     manager.wait_for(all, &["WATCHDOG=1"]);

@@ -1,7 +1,7 @@
 //! kill -9, repeatedly on one directory, under load: while working, and while starting.
 //!
 //! Only deliveries that a receiver accepted and that are not in the log may be repeated: attempts in flight, and
-//! those waiting for the committer. The log itself is a witness: no delivery has two entries 'delivered'.
+//! those waiting for the writer. The log itself is a witness: no delivery has two entries 'delivered'.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::Ordering;
@@ -21,7 +21,7 @@ use crate::{say, setting};
 const POSTERS: usize = 4;
 /// The number of sender threads set by [`home`].
 const THREADS: usize = 8;
-/// The daemon starts no more while this many attempts per thread wait for the committer.
+/// The daemon starts no more while this many attempts per thread wait for the writer.
 const UNRECORDED_PER_THREAD: usize = 64;
 
 /// Every seventh event fails once.

@@ -271,11 +271,11 @@ fn deliveries_of_fast_receivers_are_loaded_first_without_starving_others() {
     for _ in 0..16 {
         let wanted = lanes.wanted().unwrap();
         reads.push(wanted.number);
-        // They stay hungry: nothing that was read is due now.
+        // They stay unread: nothing that was read is due now.
         lanes.read(wanted, Vec::new(), NOW);
         let queue = lanes.queues.get_mut(&wanted.number).unwrap();
         queue.reach(0, 9_000);
-        lanes.settle(wanted.number, NOW);
+        lanes.refresh(wanted.number, NOW);
     }
     assert_eq!(reads[..3], [4, 5, 4], "{reads:?}");
     assert!((1..=3).all(|number| reads.contains(&number)), "{reads:?}");

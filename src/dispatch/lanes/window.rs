@@ -17,7 +17,7 @@ impl Lanes {
         let Some(queue) = self.queues.get_mut(&number) else { return };
         match queue.accept(sequence, held) {
             Location::Memory => self.insert(delivery, now),
-            Location::Store => self.settle(number, now),
+            Location::Store => self.refresh(number, now),
             Location::Ended => {}
         }
     }
@@ -32,7 +32,7 @@ impl Lanes {
             self.fed_eager = wanted.number;
             return Some(wanted);
         }
-        let wanted = self.wanted_of(&self.hungry, self.fed)?;
+        let wanted = self.wanted_of(&self.unread, self.fed)?;
         self.fed = wanted.number;
         Some(wanted)
     }
@@ -41,7 +41,7 @@ impl Lanes {
     fn wanted_of(&self, set: &BTreeSet<u32>, last: u32) -> Option<Wanted> {
         let behind = set.range(last.saturating_add(1)..);
         let in_turn = behind.chain(set.range(..=last));
-        // With little memory left, not every hungry subscription may read more now.
+        // With little memory left, not every unread subscription may read more now.
         let mut requests = in_turn.filter_map(|number| {
             let queue = self.queues.get(number)?;
             Some(Wanted { number: *number, after: queue.cursor(), most: queue.wanted(self.held)? })
@@ -63,7 +63,7 @@ impl Lanes {
                 self.insert(delivery, now);
             }
         }
-        self.settle(number, now);
+        self.refresh(number, now);
     }
 
     /// Inserts or updates a delivery in memory.

@@ -66,7 +66,7 @@ impl Checkpointer {
     ///
     /// # Errors
     /// Why a checkpoint failed, now or earlier.
-    pub(crate) fn settle(&self) -> Result<(), String> {
+    pub(crate) fn wait_until_idle(&self) -> Result<(), String> {
         let mut slot = self.shared.lock();
         while slot.busy && slot.failure.is_none() {
             slot = self.shared.changed.wait(slot).unwrap_or_else(PoisonError::into_inner);

@@ -407,7 +407,7 @@ impl View for Kv {
         Ok(Self::scan_down(self, prefix, below, most)?)
     }
 
-    fn settle(&self) {
+    fn wait_until_logged(&self) {
         self.barrier.wait();
     }
 

@@ -115,8 +115,8 @@ pub(crate) struct Running {
     worker: retention_worker::Running,
 }
 
-/// Opens the engine in the directory `dir`, which must exist and be locked by this process; an empty directory becomes a
-/// new data directory. Secrets are opened and, if there is a key, sealed with `keys`.
+/// Opens the engine in the directory `dir`, which must exist and be locked by this process; an empty directory becomes
+/// a new data directory. Secrets are opened and, if there is a key, sealed with `keys`.
 ///
 /// # Errors
 /// The directory is foreign, damaged, of a newer version, or cannot be written; or its secrets are sealed with a key
@@ -194,7 +194,7 @@ impl Opened {
             frames: Frames::after(position.batch),
             reader: requests,
         };
-        let writer = std::thread::Builder::new().name("committer".to_owned()).spawn(move || writer.run())?;
+        let writer = std::thread::Builder::new().name("writer".to_owned()).spawn(move || writer.run())?;
         let worker = worker.start()?;
         Ok(Running { engine, writer, reader, worker })
     }
@@ -208,7 +208,7 @@ impl Running {
         drop(worker);
         engine.queue.send(Control::Close);
         if writer.join().is_err() {
-            tracing::error!("the committer ended in a panic");
+            tracing::error!("the writer ended in a panic");
         }
         // The thread catches its own panics.
         drop(reader.join());

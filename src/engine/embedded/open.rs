@@ -296,7 +296,7 @@ fn recover(dir: &Path, kv: Kv, keys: Option<Arc<Keyring>>) -> Result<Opened, Ope
         let unknown = || Damage::new(&dir.join("journal"), format!("has a record of an unknown kind ({})", head.kind));
         let target = Target { view: &kv, memory: &registry };
         let changes = Record::decode(head, payload).ok_or_else(unknown)?.apply(target);
-        report::take_in_all(changes, &kv);
+        report::add_records(changes, &kv);
         position = CheckpointPosition { last_id: at.last_id.max(position.last_id), ..at };
         Ok(())
     })?;

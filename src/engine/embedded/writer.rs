@@ -160,7 +160,7 @@ impl Writer {
         let failure = match worked {
             Ok(Ok(())) => return,
             Ok(Err(failure)) => failure,
-            Err(_) => Failure::Disk("the committer panicked".to_owned()),
+            Err(_) => Failure::Disk("the writer panicked".to_owned()),
         };
         (self.listeners.failed)(failure.to_string());
         self.handler.refuse();
@@ -249,7 +249,7 @@ impl Writer {
             return Ok(());
         }
         if gathered > MAX_GATHERED {
-            checkpointer.settle()?;
+            checkpointer.wait_until_idle()?;
         }
         if checkpointer.is_free() {
             self.expire(true)?;
@@ -274,9 +274,9 @@ impl Writer {
 
     fn last_checkpoint(&self, checkpointer: &Checkpointer) -> Result<(), String> {
         self.wal_writer.close().map_err(|error| format!("the newest WAL segment could not be closed: {error}"))?;
-        checkpointer.settle()?;
+        checkpointer.wait_until_idle()?;
         checkpointer.begin(self.meta());
-        checkpointer.settle()
+        checkpointer.wait_until_idle()
     }
 
     /// Executes one group commit: decide, write, sync, reply. Returns the number of bytes written.
@@ -291,7 +291,7 @@ impl Writer {
             Err(failure) => (Outcome::default(), Err(failure.into())),
         };
         let durable = written.is_ok();
-        let Outcome { events, heard, tally, requests, .. } = outcome;
+        let Outcome { events, for_report, tally, requests, .. } = outcome;
         if durable && !events.is_empty() {
             (self.listeners.events)(decided_at, events);
         }
@@ -305,8 +305,8 @@ impl Writer {
             (self.listeners.answered)(Answers { answers, durable });
         }
         // Callers do not wait for the report; its readers wait on the commit barrier until this is done.
-        if durable && !heard.is_empty() {
-            report::take_in_all(heard, &*kv);
+        if durable && !for_report.is_empty() {
+            report::add_records(for_report, &*kv);
             kv.check().map_err(|error| error.to_string())?;
         }
         drop(guard);

@@ -39,7 +39,7 @@ fn given_by(store: &Store) -> Option<String> {
 }
 
 #[test]
-fn answers_are_given_by_the_thread_of_the_requests_and_without_it_by_the_committer() {
+fn answers_are_given_by_the_thread_of_the_requests_and_without_it_by_the_writer() {
     let dir = tempfile::tempdir().unwrap();
     let (store, running, arrived) = running(&dir);
     let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -51,7 +51,7 @@ fn answers_are_given_by_the_thread_of_the_requests_and_without_it_by_the_committ
     }
     drop(connect(server.address()));
     server.stop(Duration::ZERO);
-    assert_eq!(given_by(&store).as_deref(), Some("committer"));
+    assert_eq!(given_by(&store).as_deref(), Some("writer"));
     running.stop();
 }
 
@@ -62,7 +62,7 @@ fn answers_that_are_under_way_when_the_thread_ends_are_given_all_the_same() {
     let (delivered, given) = mpsc::channel();
     let reply = Box::new(move |_| delivered.send(()).unwrap());
     store.discard(SubscriptionId::from_bits(7), reply).unwrap();
-    // The committer is done, and nobody receives its answer.
+    // The writer is done, and nobody receives its answer.
     running.stop();
     assert_eq!(given.try_recv(), Err(mpsc::TryRecvError::Empty));
     drop(arrived);

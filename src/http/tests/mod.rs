@@ -48,7 +48,7 @@ fn serve(handler: impl Handler, settings: Settings) -> Server {
     listener::start(listener, Arc::new(handler), settings, async {}, Box::new(|reason| panic!("{reason}"))).unwrap()
 }
 
-/// A store without a committer: its writes are queued and never answered.
+/// A store without a writer: its writes are queued and never answered.
 fn store() -> Store {
     // Its files stay open, so the directory may be removed.
     idle_store().store().clone()

@@ -4,7 +4,7 @@
 
 use bincode::{Decode, Encode};
 
-use crate::core::call::{Mark, What};
+use crate::core::call::{Milestone, MilestoneKind};
 use crate::core::event::{Domain, EventType, Source};
 use crate::core::report::{KEPT, Times};
 use crate::model::record::codec::{Word as _, at};
@@ -12,13 +12,13 @@ use crate::model::record::codec::{Word as _, at};
 /// The milestones of a call.
 #[derive(Debug, Default, Encode, Decode)]
 pub(crate) struct CallRecord {
-    /// The event or message of the newest mark.
+    /// The event or message of the newest milestone.
     pub(crate) last: u128,
-    marks: Vec<MarkRecord>,
+    milestones: Vec<MilestoneRecord>,
 }
 
 #[derive(Debug, Encode, Decode)]
-struct MarkRecord {
+struct MilestoneRecord {
     /// The lower half of the id of its event or message.
     tag: u64,
     /// The event type; or the kind of message.
@@ -38,54 +38,54 @@ enum SmsRecord {
 }
 
 impl CallRecord {
-    /// The marks, in order of arrival; `None` if they are unreadable.
-    pub(crate) fn marks(&self) -> Option<Vec<Mark>> {
-        self.marks.iter().map(MarkRecord::mark).collect()
+    /// The milestones, in order of arrival; `None` if they are unreadable.
+    pub(crate) fn milestones(&self) -> Option<Vec<Milestone>> {
+        self.milestones.iter().map(MilestoneRecord::milestone).collect()
     }
 
-    /// Adds the marks of the event or message `id`.
-    pub(crate) fn add(&mut self, id: u128, marks: &[Mark]) {
+    /// Adds the milestones of the event or message `id`.
+    pub(crate) fn add(&mut self, id: u128, milestones: &[Milestone]) {
         self.last = id;
-        self.marks.extend(marks.iter().map(|mark| MarkRecord::new(id, mark)));
+        self.milestones.extend(milestones.iter().map(|milestone| MilestoneRecord::new(id, milestone)));
     }
 
     /// The lower half of the id of the call's first event; `None` if it has only messages.
     pub(crate) fn first_event(&self) -> Option<u64> {
-        self.marks.iter().find(|mark| mark.what.is_ok()).map(|mark| mark.tag)
+        self.milestones.iter().find(|milestone| milestone.what.is_ok()).map(|milestone| milestone.tag)
     }
 
-    /// The number of marks before those of `id`, and including them; `None` if it has none.
+    /// The number of milestones before those of `id`, and including them; `None` if it has none.
     pub(crate) fn place_of(&self, id: u128) -> Option<(usize, usize)> {
-        let first = self.marks.iter().position(|mark| mark.tag == id as u64)?;
-        let behind = self.marks.iter().rposition(|mark| mark.tag == id as u64)? + 1;
+        let first = self.milestones.iter().position(|milestone| milestone.tag == id as u64)?;
+        let behind = self.milestones.iter().rposition(|milestone| milestone.tag == id as u64)? + 1;
         Some((first, behind))
     }
 }
 
-impl MarkRecord {
-    fn new(id: u128, mark: &Mark) -> Self {
+impl MilestoneRecord {
+    fn new(id: u128, milestone: &Milestone) -> Self {
         Self {
             tag: id as u64,
-            what: match &mark.what {
-                What::Event(event_type) => Ok(event_type.as_str().to_owned()),
-                What::Texted => Err(SmsRecord::Texted),
-                What::Replied => Err(SmsRecord::Replied),
+            what: match &milestone.what {
+                MilestoneKind::Event(event_type) => Ok(event_type.as_str().to_owned()),
+                MilestoneKind::Texted => Err(SmsRecord::Texted),
+                MilestoneKind::Replied => Err(SmsRecord::Replied),
             },
-            at: mark.at.millis(),
-            domain: mark.domain.as_ref().map(|domain| domain.as_str().to_owned()),
-            source: mark.source.word(),
-            agent: mark.agent.clone(),
-            outcome: mark.outcome.clone(),
-            length: mark.length,
+            at: milestone.at.millis(),
+            domain: milestone.domain.as_ref().map(|domain| domain.as_str().to_owned()),
+            source: milestone.source.word(),
+            agent: milestone.agent.clone(),
+            outcome: milestone.outcome.clone(),
+            length: milestone.length,
         }
     }
 
-    fn mark(&self) -> Option<Mark> {
-        Some(Mark {
+    fn milestone(&self) -> Option<Milestone> {
+        Some(Milestone {
             what: match &self.what {
-                Ok(name) => What::Event(EventType::parse(name).ok()?),
-                Err(SmsRecord::Texted) => What::Texted,
-                Err(SmsRecord::Replied) => What::Replied,
+                Ok(name) => MilestoneKind::Event(EventType::parse(name).ok()?),
+                Err(SmsRecord::Texted) => MilestoneKind::Texted,
+                Err(SmsRecord::Replied) => MilestoneKind::Replied,
             },
             at: at(self.at),
             domain: self.domain.as_ref().and_then(|domain| Domain::parse(domain).ok()),
@@ -155,8 +155,8 @@ mod tests {
     #[test]
     fn the_longest_values_fit() {
         let wide = |length: usize| "\u{1f600}".repeat(length);
-        let mark = |number: u64| Mark {
-            what: What::Event(EventType::parse(&format!("a.{}{number:02}", "b".repeat(60))).unwrap()),
+        let milestone = |number: u64| Milestone {
+            what: MilestoneKind::Event(EventType::parse(&format!("a.{}{number:02}", "b".repeat(60))).unwrap()),
             at: at(u64::MAX),
             domain: None,
             source: Source::LeadConnect,
@@ -164,16 +164,16 @@ mod tests {
             outcome: None,
             length: Some(u32::MAX),
         };
-        let mut marks: Vec<Mark> = (0..crate::core::call::MOST_MARKS as u64).map(mark).collect();
-        marks[0].domain = Some(Domain::parse(&wide(253)).unwrap());
-        for mark in &mut marks[..3] {
-            mark.agent = Some(wide(128));
-            mark.outcome = Some(wide(16));
+        let mut milestones: Vec<Milestone> = (0..crate::core::call::MAX_MILESTONES as u64).map(milestone).collect();
+        milestones[0].domain = Some(Domain::parse(&wide(253)).unwrap());
+        for milestone in &mut milestones[..3] {
+            milestone.agent = Some(wide(128));
+            milestone.outcome = Some(wide(16));
         }
         let mut call = CallRecord::default();
-        call.add(u128::MAX, &marks);
+        call.add(u128::MAX, &milestones);
         assert!(versioned(&call).len() < MOST, "{}", versioned(&call).len());
-        assert_eq!(call.marks().unwrap(), marks);
+        assert_eq!(call.milestones().unwrap(), milestones);
 
         let events = (0..64).map(|n| (format!("a.{}{n:02}", "b".repeat(60)), u64::MAX)).collect();
         let counts = GroupCounts { last: u128::MAX, calls: u64::MAX, texted: 1, replied: 1, events };

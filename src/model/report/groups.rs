@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::core::call::Share;
+use crate::core::call::Contribution;
 use crate::core::event::EventType;
 use crate::core::report::{MOST_OUTCOMES, MOST_TYPES, OTHER, tally};
 use crate::model::error::StoreError;
@@ -36,19 +36,19 @@ enum Entry<'s> {
 
 impl<'s> Entry<'s> {
     /// `None` if it contributes nothing.
-    fn of(share: &'s Share, part: GroupPart) -> Option<Self> {
+    fn of(contribution: &'s Contribution, part: GroupPart) -> Option<Self> {
         Some(match part {
             GroupPart::Counts => Self::Counts {
-                calls: u64::from(!share.events.is_empty()),
-                texted: u64::from(share.texted),
-                replied: u64::from(share.replied),
-                events: &share.events,
+                calls: u64::from(!contribution.events.is_empty()),
+                texted: u64::from(contribution.texted),
+                replied: u64::from(contribution.replied),
+                events: &contribution.events,
             },
-            GroupPart::Outcomes => Self::Outcome(share.outcome.as_deref()?),
-            GroupPart::Claim => Self::Time(share.claim?),
-            GroupPart::Connect => Self::Time(share.connect?),
-            GroupPart::Talk => Self::Time(share.talk?),
-            GroupPart::Reply => Self::Time(share.reply?),
+            GroupPart::Outcomes => Self::Outcome(contribution.outcome.as_deref()?),
+            GroupPart::Claim => Self::Time(contribution.claim?),
+            GroupPart::Connect => Self::Time(contribution.connect?),
+            GroupPart::Talk => Self::Time(contribution.talk?),
+            GroupPart::Reply => Self::Time(contribution.reply?),
         })
     }
 }
@@ -64,25 +64,28 @@ impl<'s> Groups<'s> {
         &mut self,
         company: &str,
         id: u128,
-        before: Option<&Share>,
-        after: Option<&Share>,
+        before: Option<&Contribution>,
+        after: Option<&Contribution>,
     ) -> Result<(), StoreError> {
-        let same_place = before.map(|share| &share.place) == after.map(|share| &share.place);
+        let same_place =
+            before.map(|contribution| &contribution.place) == after.map(|contribution| &contribution.place);
         for part in GroupPart::ALL {
-            let entry = |share| Entry::of(share, part);
+            let entry = |contribution| Entry::of(contribution, part);
             let (out, into) = (before.and_then(entry), after.and_then(entry));
             if out == into && (same_place || out.is_none()) {
                 continue;
             }
-            let key = |share: &Share| keys::group(company, &share.place, part);
+            let key = |contribution: &Contribution| keys::group(company, &contribution.place, part);
             match (before, after) {
-                (Some(_), Some(share)) if same_place => self.update(key(share), id, out.as_ref(), into.as_ref())?,
+                (Some(_), Some(contribution)) if same_place => {
+                    self.update(key(contribution), id, out.as_ref(), into.as_ref())?
+                }
                 _ => {
-                    if let (Some(share), Some(out)) = (before, &out) {
-                        self.update(key(share), id, Some(out), None)?;
+                    if let (Some(contribution), Some(out)) = (before, &out) {
+                        self.update(key(contribution), id, Some(out), None)?;
                     }
-                    if let (Some(share), Some(into)) = (after, &into) {
-                        self.update(key(share), id, None, Some(into))?;
+                    if let (Some(contribution), Some(into)) = (after, &into) {
+                        self.update(key(contribution), id, None, Some(into))?;
                     }
                 }
             }

@@ -64,18 +64,22 @@ impl Item {
         let (data, domain) = (self.data(), self.domain());
         let call = format!("call-{}", self.call);
         let event_type = TYPES.get(self.what).map(|name| EventType::parse(name).unwrap());
-        let heard = match &event_type {
-            Some(event_type) => {
-                Heard::Event { event_type, at: self.at(), domain: domain.as_ref(), source: self.source(), data: &data }
-            }
-            None => Heard::Message {
+        let occurred = match &event_type {
+            Some(event_type) => Occurrence::Event {
+                event_type,
+                at: self.at(),
+                domain: domain.as_ref(),
+                source: self.source(),
+                data: &data,
+            },
+            None => Occurrence::Message {
                 outbound: self.what == TYPES.len(),
                 sent_at: self.at(),
                 domain: domain.as_ref(),
                 source: self.source(),
             },
         };
-        add_one(state, (COMPANIES[self.company], &call), id, heard);
+        add_one(state, (COMPANIES[self.company], &call), id, occurred);
         assert_eq!(state.failure(), None);
     }
 }
@@ -100,9 +104,9 @@ fn id_of(index: usize) -> u128 {
     ((index as u128 + 1) << 70) | (index as u128 + 1)
 }
 
-fn add_one(state: &InMemoryView, call: (&str, &str), id: u128, heard: Heard<'_>) {
+fn add_one(state: &InMemoryView, call: (&str, &str), id: u128, occurred: Occurrence<'_>) {
     let mut groups = Groups::of(state);
-    add_observation(&mut groups, call, id, heard);
+    add_observation(&mut groups, call, id, occurred);
     groups.write();
 }
 
@@ -118,9 +122,9 @@ struct Naive<'i> {
 }
 
 impl<'i> Naive<'i> {
-    fn of(heard: &[&'i Item]) -> Self {
+    fn of(occurred: &[&'i Item]) -> Self {
         let mut call = Self::default();
-        for item in heard {
+        for item in occurred {
             let mut counts = false;
             if let Some(name) = TYPES.get(item.what) {
                 counts = !call.firsts.contains_key(name);
@@ -195,8 +199,8 @@ fn naive(items: &[Item], filter: &ReportFilter, by: By) -> Report {
         calls.entry((item.company, item.call)).or_default().push(item);
     }
     let mut report = Report::default();
-    for ((company, _), heard) in calls {
-        let call = Naive::of(&heard);
+    for ((company, _), occurred) in calls {
+        let call = Naive::of(&occurred);
         let (Some(hour), Some(source)) = (call.hour(), call.source) else { continue };
         let begins = Timestamp::from_millis(u64::from(hour) * 3_600_000);
         let ends = begins.moved(3_600_000);
@@ -320,8 +324,9 @@ fn durations_of_a_busy_hour_are_rounded_within_the_bound_and_counts_are_exact() 
         let lasted = 1_000 + index as u64 * 137;
         for (half, name, at) in [(0, "call.new", at), (1, "call.claimed", at.moved(i64::try_from(lasted).unwrap()))] {
             let event_type = EventType::parse(name).unwrap();
-            let heard = Heard::Event { event_type: &event_type, at, domain: None, source: Source::Api, data: "{}" };
-            add_one(&state, ("acme", &call), id_of(2 * index + half), heard);
+            let occurred =
+                Occurrence::Event { event_type: &event_type, at, domain: None, source: Source::Api, data: "{}" };
+            add_one(&state, ("acme", &call), id_of(2 * index + half), occurred);
         }
         wanted.add(u32::try_from(lasted).unwrap(), 1);
     }

@@ -49,7 +49,7 @@ fn names_and_values_are_as_they_came_and_the_body_stays() {
         (head.status, head.framing, head.close, head.notes.as_slice()),
         (200, Framing::Length(2), false, &[][..])
     );
-    assert_eq!(head.tidy(), b"HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\n");
+    assert_eq!(head.normalized(), b"HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\n");
 }
 
 #[test]

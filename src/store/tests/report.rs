@@ -115,7 +115,7 @@ fn the_report_outlives_events_and_calls() {
     let other = |number: usize| of_call(&format!("other{number}"), "call.new", 24 * 3600, "");
     let deadline = Instant::now() + Duration::from_secs(60);
     let is_kept = || {
-        store.view().settle();
+        store.view().wait_until_logged();
         store.embedded().kv.get(&keys::call("acme", "late")).unwrap().is_some()
     };
     assert!(is_kept());

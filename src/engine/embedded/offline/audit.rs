@@ -313,11 +313,11 @@ impl Audit {
         }
     }
 
-    /// Settles both replicas and compares them, unless the WAL has gaps.
+    /// Completes both replicas and compares them, unless the WAL has gaps.
     pub(crate) fn compare(&mut self) -> Result<(), Damage> {
-        self.rebuilt.settle()?;
+        self.rebuilt.reload_registry()?;
         if let Some((stored, _)) = &self.stored
-            && let Err(damage) = stored.settle()
+            && let Err(damage) = stored.reload_registry()
         {
             self.findings.fault("state", None, damage.detail());
             self.stored = None;

@@ -134,7 +134,7 @@ impl Replica {
     /// Applies the record in a frame; false if it cannot be decoded.
     pub(crate) fn apply(&self, head: Head, payload: &[u8]) -> Result<bool, Damage> {
         let Some(record) = Record::decode(head, payload) else { return Ok(false) };
-        report::take_in_all(record.apply(Target { view: &self.kv, memory: &self.registry }), &self.kv);
+        report::add_records(record.apply(Target { view: &self.kv, memory: &self.registry }), &self.kv);
         self.kv.check()?;
         self.flush_if_large()?;
         Ok(true)
@@ -147,8 +147,8 @@ impl Replica {
         Ok(())
     }
 
-    /// Settles the registry after the last record.
-    pub(crate) fn settle(&self) -> Result<(), Damage> {
+    /// Loads the registry anew, after the last record.
+    pub(crate) fn reload_registry(&self) -> Result<(), Damage> {
         Ok(load::reload_registry(&self.kv, &self.registry, false)?)
     }
 
