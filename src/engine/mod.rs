@@ -2,7 +2,7 @@
 //!
 //! An engine stores a log of records ordered by id, and a view of the current state. It runs the command handler of
 //! [`model`](crate::model) once for each group commit and acknowledges only what is durable. It must not know what a
-//! record means: a [`Schema`](crate::model::segment::Schema) tells it which terms to index and how to classify a
+//! record means: a [`Schema`](crate::model::record::Schema) tells it which terms to index and how to classify a
 //! record.
 
 pub mod embedded;

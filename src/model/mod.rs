@@ -41,7 +41,6 @@ pub(crate) mod registry;
 pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod retention;
-pub(crate) mod segment;
 pub(crate) mod settings;
 pub(crate) mod subscriptions;
 pub(crate) mod term;

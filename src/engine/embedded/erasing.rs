@@ -26,9 +26,9 @@ use crate::engine::embedded::durable;
 use crate::engine::embedded::wal::{NotCompacted, Redaction, Throttle, Wal};
 use crate::model::error::Damage;
 use crate::model::lock::lock;
+use crate::model::record::Disposition;
 use crate::model::redaction::Rule;
 use crate::model::redactions::{Found, Index, Redactions};
-use crate::model::segment::Disposition;
 
 /// The directory of the rules that are not complete on the disk.
 const DIRECTORY: &str = "erasing";

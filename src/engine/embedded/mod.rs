@@ -64,6 +64,7 @@ pub mod offline;
 pub(crate) mod open;
 mod queue;
 mod reader;
+pub(crate) mod reclaim;
 mod retention_worker;
 mod space;
 mod sync;
@@ -164,7 +165,7 @@ impl Opened {
         listeners: Listeners,
     ) -> io::Result<Running> {
         let Self { engine, registry, mut wal_writer, position, settings } = self;
-        wal_writer.set_segment_bytes(settings.retention.file_bytes(engine.wal.bytes()));
+        wal_writer.set_segment_bytes(reclaim::segment_bytes(&settings.retention, engine.wal.bytes()));
         let carried = Carried {
             threads,
             redactions: engine.erasures.redactions().clone(),

@@ -13,14 +13,14 @@ use crate::core::id::ErasureId;
 use crate::core::time::Timestamp;
 use crate::engine::embedded::engine::Embedded;
 use crate::engine::embedded::queue::Control;
+use crate::engine::embedded::reclaim::{Due, due, run_every, segment_age};
 use crate::engine::embedded::wal::NotCompacted;
 use crate::engine::wait_for;
 use crate::model::command::Command;
 use crate::model::error::{Damage, StoreError};
 use crate::model::lock::lock;
 use crate::model::record::{self, ErasureRecord, Head};
-use crate::model::retention::{Rules, due};
-use crate::model::segment::Due;
+use crate::model::retention::Rules;
 
 /// How often the free space is checked.
 const SPACE_EVERY: Duration = Duration::from_secs(1);
@@ -84,7 +84,7 @@ impl RetentionWorker {
     }
 
     fn run(&self, stop: &Stop) {
-        let every = || self.rules().run_every();
+        let every = || run_every(&self.rules());
         let mut next = Instant::now() + every();
         let mut newest = self.engine.wal.newest();
         let (mut healthy, mut more) = (true, false);
@@ -203,13 +203,13 @@ impl RetentionWorker {
     fn run_once(&self, stop: &Stop) -> Result<(), NotCompacted> {
         self.erase(stop)?;
         let (now, rules) = ((self.clock)(), self.rules());
-        self.end_expired(self.engine.wal.newest_is_older_than(now, rules.file_age())?);
+        self.end_expired(self.engine.wal.newest_is_older_than(now, segment_age(&rules))?);
         let applied_before = self.engine.kv.durable().segment.min(self.snapshot_in.load(Ordering::Acquire));
         let stats = self.engine.wal.stats();
         let mut first = stats.first().map_or(0, |(number, _)| *number);
         let mut failed = None;
         for mut due in due(&rules, &stats, applied_before, now) {
-            due.oldest = due.number == first;
+            due.expired.oldest = due.number == first;
             match self.compact(&due, stop) {
                 Ok(dropped) => first += u32::from(dropped),
                 Err(NotCompacted::Stopped) => return Err(NotCompacted::Stopped),
@@ -223,11 +223,12 @@ impl RetentionWorker {
     /// Compacts one segment; returns whether it was dropped.
     fn compact(&self, due: &Due, stop: &Stop) -> Result<bool, NotCompacted> {
         let waits = &mut |id| Ok(record::find(id, &*self.engine.kv)?.is_some());
-        let decide =
-            &mut |head: Head, payload: &[u8]| record::retained(head, payload, due, waits).map_err(Damage::from);
+        let decide = &mut |head: Head, payload: &[u8]| {
+            record::retained(head, payload, &due.expired, waits).map_err(Damage::from)
+        };
         let throttle = &mut || !stop.wait(PAUSE);
         let survey = self.engine.wal.survey(due.number, decide, throttle)?;
-        if survey.kept == 0 && due.oldest {
+        if survey.kept == 0 && due.expired.oldest {
             self.engine.wal.drop_first(due.number)?;
             tracing::debug!("segment {} is dropped: all its records have expired", due.number);
             return Ok(true);

@@ -20,6 +20,7 @@ use crate::engine::embedded::frame;
 use crate::engine::embedded::kv::{CheckpointMeta, Kv};
 use crate::engine::embedded::location::{Location, LocationError};
 use crate::engine::embedded::queue::{Batch, Control, WriteQueue};
+use crate::engine::embedded::reclaim;
 use crate::engine::embedded::wal::{self, IndexEntry, Wal};
 use crate::engine::{Answers, Listeners};
 use crate::model::command::{AttemptResult, Command};
@@ -358,7 +359,7 @@ impl Writer {
         let rotated = self.wal_writer.rotate(now.millis());
         rotated.map_err(|error| format!("a new WAL segment could not be created: {error}"))?;
         self.wal_writer.check_location(&mut self.location)?;
-        let bytes = self.handler.settings().retention.file_bytes(self.wal.bytes());
+        let bytes = reclaim::segment_bytes(&self.handler.settings().retention, self.wal.bytes());
         self.wal_writer.set_segment_bytes(bytes);
         let (segment, offset) = self.wal_writer.position();
         self.position = CheckpointPosition { segment, offset, ..self.position };

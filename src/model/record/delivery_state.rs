@@ -7,10 +7,9 @@ use crate::model::keys;
 use crate::model::record::codec::{self, versioned};
 use crate::model::record::delivery::{DeliveryRecord, PriorState};
 use crate::model::record::kind::{
-    Frame, Kind, Target, Waits, begins_no_delivery, complete_if_decoded, kept_by_the_view, not_indexed,
-    nothing_personal,
+    Class, Disposition, Expired, Frame, Kind, Target, Waits, begins_no_delivery, complete_if_decoded, kept_by_the_view,
+    not_indexed, nothing_personal,
 };
-use crate::model::segment::{Class, Disposition, Due};
 
 /// Moves a delivery to the place of its state: pending, dead letters, or neither. `before` is the previous state
 /// according to the log; the view may be of a later time.
@@ -82,7 +81,7 @@ impl Kind for Requeued {
     }
 
     /// It is kept while the delivery is pending or a dead letter.
-    fn retain(frame: Frame<'_>, _: &Due, waits: Waits<'_>) -> Result<Disposition, StoreError> {
+    fn retain(frame: Frame<'_>, _: &Expired, waits: Waits<'_>) -> Result<Disposition, StoreError> {
         match Self::decode(frame.kind, frame.payload) {
             Some(requeued) => Ok(Disposition::keep_if(waits(requeued.delivery.id())?)),
             None => Ok(Disposition::Keep),

@@ -7,8 +7,9 @@ use crate::model::error::StoreError;
 use crate::model::record::codec;
 use crate::model::record::delivery::DeliveryRecord;
 use crate::model::record::delivery_state::set_state;
-use crate::model::record::kind::{Frame, Kind, Target, Waits, begins_no_delivery, nothing_personal};
-use crate::model::segment::{Class, Disposition, Due};
+use crate::model::record::kind::{
+    Class, Disposition, Expired, Frame, Kind, Target, Waits, begins_no_delivery, nothing_personal,
+};
 use crate::model::term::{Owner, Term, Terms};
 
 /// The kind without a company.
@@ -75,9 +76,9 @@ impl Kind for EndedRecord {
         None
     }
 
-    fn retain(frame: Frame<'_>, due: &Due, _: Waits<'_>) -> Result<Disposition, StoreError> {
+    fn retain(frame: Frame<'_>, expired: &Expired, _: Waits<'_>) -> Result<Disposition, StoreError> {
         let ended = Self::decode(frame.kind, frame.payload);
-        Ok(Disposition::keep_if(ended.is_none_or(|ended| ended.delivery.event().bits() >= due.events_below)))
+        Ok(Disposition::keep_if(ended.is_none_or(|ended| ended.delivery.event().bits() >= expired.events_below)))
     }
 
     nothing_personal!();

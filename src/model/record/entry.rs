@@ -17,9 +17,10 @@ use crate::model::record::codec::{self, Word, at, micros, versioned};
 use crate::model::record::delivery::{DeliveryRecord, HealthRecord, PriorState};
 use crate::model::record::delivery_state::set_state;
 use crate::model::record::ended::EndedRecord;
-use crate::model::record::kind::{Frame, Kind, Target, Waits, begins_no_delivery, encoded_as_itself};
+use crate::model::record::kind::{
+    Class, Disposition, Expired, Frame, Kind, Target, Waits, begins_no_delivery, encoded_as_itself,
+};
 use crate::model::redaction::{Rule, Subject};
-use crate::model::segment::{Class, Disposition, Due};
 use crate::model::term::{Owner, Term, Terms};
 
 /// A log entry and its effect. The entry's id is in the record head.
@@ -319,14 +320,14 @@ impl Kind for Logged {
     }
 
     /// If it ended a delivery whose event is retained, an [`EndedRecord`] replaces it.
-    fn retain(frame: Frame<'_>, due: &Due, _: Waits<'_>) -> Result<Disposition, StoreError> {
-        if frame.id >= due.log_below {
+    fn retain(frame: Frame<'_>, expired: &Expired, _: Waits<'_>) -> Result<Disposition, StoreError> {
+        if frame.id >= expired.log_below {
             return Ok(Disposition::Keep);
         }
         let Some(logged) = codec::decode::<Self>(frame.payload) else { return Ok(Disposition::Keep) };
         let company = logged.company().to_owned();
         Ok(match logged.ended() {
-            Some(delivery) if delivery.event().bits() >= due.events_below => {
+            Some(delivery) if delivery.event().bits() >= expired.events_below => {
                 let ended = EndedRecord { delivery, company: Some(company) };
                 let mut payload = Vec::new();
                 ended.encode(&mut payload);

@@ -8,8 +8,7 @@ use crate::core::time::Timestamp;
 use crate::model::erasure::Erasure;
 use crate::model::keys;
 use crate::model::record::codec::{self, at, versioned};
-use crate::model::record::kind::{Kind, Target, begins_no_delivery, kept_by_the_view, nothing_personal};
-use crate::model::segment::Class;
+use crate::model::record::kind::{Class, Kind, Target, begins_no_delivery, kept_by_the_view, nothing_personal};
 use crate::model::term::{Owner, Term, Terms};
 
 /// An erasure, without its id.

@@ -11,9 +11,8 @@ use crate::model::keys;
 use crate::model::receipts::EventReceipt;
 use crate::model::record::codec::{self, Word as _, at, versioned};
 use crate::model::record::delivery::DeliveryRecord;
-use crate::model::record::kind::{Frame, Kind, Target, Waits, encoded_as_itself};
+use crate::model::record::kind::{Class, Disposition, Expired, Frame, Kind, Target, Waits, encoded_as_itself};
 use crate::model::redaction::{Rule, Subject};
-use crate::model::segment::{Class, Disposition, Due};
 use crate::model::term::{Owner, Term, Terms};
 
 /// An accepted event with its deliveries. The event's id is in the record head.
@@ -233,8 +232,8 @@ impl Kind for Accepted {
     }
 
     /// It is kept while one of its deliveries is pending or a dead letter.
-    fn retain(frame: Frame<'_>, due: &Due, waits: Waits<'_>) -> Result<Disposition, StoreError> {
-        if frame.id >= due.events_below {
+    fn retain(frame: Frame<'_>, expired: &Expired, waits: Waits<'_>) -> Result<Disposition, StoreError> {
+        if frame.id >= expired.events_below {
             return Ok(Disposition::Keep);
         }
         let Some(accepted) = codec::decode::<Self>(frame.payload) else { return Ok(Disposition::Keep) };

@@ -10,11 +10,10 @@ use crate::model::keys;
 use crate::model::record::codec;
 use crate::model::record::event::Accepted;
 use crate::model::record::kind::{
-    Frame, Kind, Target, Waits, begins_no_delivery, complete_if_decoded, encoded_as_itself, kept_by_the_view,
-    not_indexed, nothing_personal,
+    Class, Disposition, Expired, Frame, Kind, Target, Waits, begins_no_delivery, complete_if_decoded,
+    encoded_as_itself, kept_by_the_view, not_indexed, nothing_personal,
 };
 use crate::model::redaction::{Rule, Subject};
-use crate::model::segment::{Class, Disposition, Due};
 use crate::model::term::Terms;
 
 /// The events of a batch as posted, without ids and deliveries.
@@ -70,8 +69,8 @@ impl Kind for FanOutRecord {
     }
 
     /// It was carried out long before its events expire.
-    fn retain(frame: Frame<'_>, due: &Due, _: Waits<'_>) -> Result<Disposition, StoreError> {
-        Ok(Disposition::keep_if(frame.id >= due.events_below))
+    fn retain(frame: Frame<'_>, expired: &Expired, _: Waits<'_>) -> Result<Disposition, StoreError> {
+        Ok(Disposition::keep_if(frame.id >= expired.events_below))
     }
 
     /// The intent has the data of the batch's events, too.

@@ -17,7 +17,6 @@ use crate::model::error::StoreError;
 use crate::model::health::Health;
 use crate::model::progress::{DiscardRecord, ReplayRecord};
 use crate::model::redaction::{Rule, Subject};
-use crate::model::segment::{Class, Disposition, Due};
 use crate::model::term::Terms;
 use crate::model::view::ViewMut;
 
@@ -30,6 +29,51 @@ pub(crate) struct Frame<'f> {
     pub(crate) id: u128,
     /// The encoded record.
     pub(crate) payload: &'f [u8],
+}
+
+/// The class of a record: what it counts as, and with what it expires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// An event.
+    Event,
+    /// Expires with its event.
+    WithEvent,
+    /// A log entry.
+    LogEntry,
+    /// A message.
+    Message,
+    /// Anything else.
+    Other,
+}
+
+/// What has expired of the records that retention looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Expired {
+    /// Whether no older records are left.
+    pub(crate) oldest: bool,
+    /// Log entries with ids below have expired.
+    pub(crate) log_below: u128,
+    /// Events with ids below have expired.
+    pub(crate) events_below: u128,
+    /// Messages with ids below have expired.
+    pub(crate) messages_below: u128,
+}
+
+/// What to do with a record.
+pub(crate) enum Disposition {
+    /// Keep it.
+    Keep,
+    /// Drop it.
+    Drop,
+    /// Replace it, under the same id, by this kind with this payload.
+    Replace(u8, Vec<u8>),
+}
+
+impl Disposition {
+    /// Keeps the record if `kept`.
+    pub(crate) const fn keep_if(kept: bool) -> Self {
+        if kept { Self::Keep } else { Self::Drop }
+    }
 }
 
 /// The in-memory state that records change: the registry of subscriptions and tokens.
@@ -102,7 +146,7 @@ pub(crate) trait Kind: Sized {
     const KINDS: &'static [u8];
     /// The plural used in messages.
     const NAME: &'static str;
-    /// Its class in segment statistics and lists.
+    /// Its class.
     const CLASS: Class;
     /// Whether it grants rights, or changes where and with which secrets something is sent. After damage in a segment
     /// of version 1, whose checksums can be forged, such a record is not trusted.
@@ -125,7 +169,7 @@ pub(crate) trait Kind: Sized {
     /// time.
     fn apply(self, id: u128, target: Target<'_>) -> Option<Self>;
     /// What retention does with it.
-    fn retain(frame: Frame<'_>, due: &Due, waits: Waits<'_>) -> Result<Disposition, StoreError>;
+    fn retain(frame: Frame<'_>, expired: &Expired, waits: Waits<'_>) -> Result<Disposition, StoreError>;
     /// Its payload redacted by `rule`; `None` if the rule removes nothing.
     fn redact(frame: Frame<'_>, rule: &Rule) -> Option<Vec<u8>>;
     /// Calls `visit` with every person it is about.
@@ -166,8 +210,8 @@ impl<T: Kind> Kind for Box<T> {
         T::apply(*self, id, target).map(Self::new)
     }
 
-    fn retain(frame: Frame<'_>, due: &Due, waits: Waits<'_>) -> Result<Disposition, StoreError> {
-        T::retain(frame, due, waits)
+    fn retain(frame: Frame<'_>, expired: &Expired, waits: Waits<'_>) -> Result<Disposition, StoreError> {
+        T::retain(frame, expired, waits)
     }
 
     fn redact(frame: Frame<'_>, rule: &Rule) -> Option<Vec<u8>> {
@@ -245,10 +289,10 @@ macro_rules! kept_by_the_view {
     () => {
         fn retain(
             _: $crate::model::record::kind::Frame<'_>,
-            _: &$crate::model::segment::Due,
+            _: &$crate::model::record::Expired,
             _: $crate::model::record::kind::Waits<'_>,
-        ) -> Result<$crate::model::segment::Disposition, $crate::model::error::StoreError> {
-            Ok($crate::model::segment::Disposition::Drop)
+        ) -> Result<$crate::model::record::Disposition, $crate::model::error::StoreError> {
+            Ok($crate::model::record::Disposition::Drop)
         }
     };
 }
@@ -258,10 +302,10 @@ macro_rules! kept_until_oldest {
     () => {
         fn retain(
             _: $crate::model::record::kind::Frame<'_>,
-            due: &$crate::model::segment::Due,
+            expired: &$crate::model::record::Expired,
             _: $crate::model::record::kind::Waits<'_>,
-        ) -> Result<$crate::model::segment::Disposition, $crate::model::error::StoreError> {
-            Ok($crate::model::segment::Disposition::keep_if(!due.oldest))
+        ) -> Result<$crate::model::record::Disposition, $crate::model::error::StoreError> {
+            Ok($crate::model::record::Disposition::keep_if(!expired.oldest))
         }
     };
 }

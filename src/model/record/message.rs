@@ -14,10 +14,10 @@ use crate::model::keys;
 use crate::model::receipts::MessageReceipt;
 use crate::model::record::codec::{self, Word as _, at, versioned};
 use crate::model::record::kind::{
-    Frame, Kind, Target, Waits, begins_no_delivery, kept_until_oldest, not_indexed, nothing_personal,
+    Class, Disposition, Expired, Frame, Kind, Target, Waits, begins_no_delivery, kept_until_oldest, not_indexed,
+    nothing_personal,
 };
 use crate::model::redaction::{Rule, Subject};
-use crate::model::segment::{Class, Disposition, Due};
 use crate::model::term::{Owner, Term, Terms};
 
 /// A message. Its id is in the record head. All personal data is here, and none in the thread.
@@ -301,8 +301,8 @@ impl Kind for MessageRecord {
         Some(self)
     }
 
-    fn retain(frame: Frame<'_>, due: &Due, _: Waits<'_>) -> Result<Disposition, StoreError> {
-        Ok(Disposition::keep_if(frame.id >= due.messages_below))
+    fn retain(frame: Frame<'_>, expired: &Expired, _: Waits<'_>) -> Result<Disposition, StoreError> {
+        Ok(Disposition::keep_if(frame.id >= expired.messages_below))
     }
 
     fn redact(frame: Frame<'_>, rule: &Rule) -> Option<Vec<u8>> {

@@ -25,7 +25,6 @@ use crate::core::id::DeliveryId;
 use crate::model::error::StoreError;
 use crate::model::progress::{DiscardRecord, ReplayRecord};
 use crate::model::redaction::{Rule, Subject};
-use crate::model::segment::{Class, Disposition, Due, Schema};
 use crate::model::term::Terms;
 use crate::model::view::Sink;
 
@@ -39,7 +38,7 @@ pub(crate) use erasure::{ErasureNoted, ErasureRecord};
 pub(crate) use event::Accepted;
 pub(crate) use fan_out::{FanOutProgress, FanOutRecord};
 pub(crate) use head::Head;
-pub(crate) use kind::{Frame, Kind, Locked, Memory, Registered, Target, Waits};
+pub(crate) use kind::{Class, Disposition, Expired, Frame, Kind, Locked, Memory, Registered, Target, Waits};
 pub(crate) use message::{MessageRecord, ThreadGone, ThreadRecord};
 pub(crate) use position::CheckpointPosition;
 pub(crate) use subscription::{SubscriptionRecord, SubscriptionRemoved};
@@ -183,7 +182,24 @@ impl Record {
     }
 }
 
-/// What engines need to know about records.
+/// What an engine needs to know about records, since it does not know their meaning.
+#[derive(Clone, Copy)]
+pub(crate) struct Schema {
+    /// The class of a kind.
+    pub(crate) class: fn(u8) -> Class,
+    /// The index terms of a record.
+    pub(crate) terms: fn(Head, &[u8]) -> Terms,
+    /// Whether records of a kind may lack an owner.
+    pub(crate) may_be_unowned: fn(u8) -> bool,
+}
+
+impl std::fmt::Debug for Schema {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Schema")
+    }
+}
+
+/// The schema of all kinds of records.
 pub(crate) static SCHEMA: Schema = Schema { class, terms, may_be_unowned };
 
 fn class(kind: u8) -> Class {
@@ -208,13 +224,18 @@ pub(crate) fn grants_rights(kind: u8) -> bool {
     of_kind!(kind, |K| <K as Kind>::GRANTS_RIGHTS, false)
 }
 
-/// What retention does with a record of a due segment. One that is unreadable, or of a newer version, stays.
-pub(crate) fn retained(head: Head, payload: &[u8], due: &Due, waits: Waits<'_>) -> Result<Disposition, StoreError> {
+/// What retention does with a record. One that is unreadable, or of a newer version, stays.
+pub(crate) fn retained(
+    head: Head,
+    payload: &[u8],
+    expired: &Expired,
+    waits: Waits<'_>,
+) -> Result<Disposition, StoreError> {
     let frame = Frame { kind: head.kind, id: head.id, payload };
     if head.version != VERSION {
         return Ok(Disposition::Keep);
     }
-    of_kind!(frame.kind, |K| <K as Kind>::retain(frame, due, waits), Ok(Disposition::Keep))
+    of_kind!(frame.kind, |K| <K as Kind>::retain(frame, expired, waits), Ok(Disposition::Keep))
 }
 
 /// A record's payload redacted by `rule`; `None` if the rule removes nothing.

@@ -4,10 +4,9 @@ use crate::model::keys;
 use crate::model::progress::{DiscardRecord, ReplayRecord};
 use crate::model::record::codec::versioned;
 use crate::model::record::kind::{
-    Kind, Target, begins_no_delivery, complete_if_decoded, encoded_as_itself, kept_by_the_view, not_indexed,
+    Class, Kind, Target, begins_no_delivery, complete_if_decoded, encoded_as_itself, kept_by_the_view, not_indexed,
     nothing_personal,
 };
-use crate::model::segment::Class;
 
 impl Kind for ReplayRecord {
     const NAME: &'static str = "replays and discards";

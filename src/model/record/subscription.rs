@@ -23,10 +23,9 @@ use crate::core::subscription::{
 use crate::model::keys;
 use crate::model::record::codec::{self, Word, at, millis};
 use crate::model::record::kind::{
-    Kind, Locked, Registered, Target, begins_no_delivery, complete_if_decoded, kept_by_the_view, kept_until_oldest,
-    not_indexed, nothing_personal,
+    Class, Kind, Locked, Registered, Target, begins_no_delivery, complete_if_decoded, kept_by_the_view,
+    kept_until_oldest, not_indexed, nothing_personal,
 };
-use crate::model::segment::Class;
 
 /// Associated data of the sealed secrets, followed by the subscription's id, so that they are valid for it alone.
 const ABOUT: &[u8] = b"hookswitch subscription secrets v1\0";

@@ -6,10 +6,9 @@ use crate::model::keys;
 use crate::model::record::codec::versioned;
 use crate::model::record::delivery::HealthRecord;
 use crate::model::record::kind::{
-    Kind, Target, begins_no_delivery, complete_if_decoded, encoded_as_itself, kept_by_the_view, not_indexed,
+    Class, Kind, Target, begins_no_delivery, complete_if_decoded, encoded_as_itself, kept_by_the_view, not_indexed,
     nothing_personal,
 };
-use crate::model::segment::Class;
 
 /// A subscription's next sequence number and health. Written after its record in the snapshot at the beginning of every
 /// segment, so that older segments are not needed to know the subscriptions.

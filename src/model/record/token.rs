@@ -9,10 +9,9 @@ use crate::core::token::{Role, Token, TokenHash};
 use crate::model::keys;
 use crate::model::record::codec::{self, Word as _, at, versioned};
 use crate::model::record::kind::{
-    Kind, Target, begins_no_delivery, complete_if_decoded, encoded_as_itself, kept_by_the_view, kept_until_oldest,
-    not_indexed, nothing_personal,
+    Class, Kind, Target, begins_no_delivery, complete_if_decoded, encoded_as_itself, kept_by_the_view,
+    kept_until_oldest, not_indexed, nothing_personal,
 };
-use crate::model::segment::Class;
 
 /// A token; only its hash is stored.
 #[derive(Encode, Decode)]

@@ -9,9 +9,9 @@ use crate::core::conversation::NewMessage;
 use crate::core::id::EventId;
 use crate::core::subscription_input::Change as Patch;
 use crate::core::token::{Role, Token, TokenDraft};
+use crate::engine::embedded::reclaim::segment_age;
 use crate::model::error::StoreError;
-use crate::model::retention::{Reclaim, Rules, due};
-use crate::model::segment::SegmentStats;
+use crate::model::retention::{Reclaim, Rules};
 use crate::store::tests::{accept, ask, draft, event, finish, known, owed, settings};
 
 use super::*;
@@ -83,7 +83,7 @@ impl TestStore {
     fn until_the_file_is_young(&self) {
         let journal = &self.store.embedded().wal;
         let now = || Timestamp::from_millis(self.now.load(Ordering::Relaxed));
-        self.until("a new file", || !journal.newest_is_older_than(now(), self.rules.file_age()).unwrap());
+        self.until("a new file", || !journal.newest_is_older_than(now(), segment_age(&self.rules)).unwrap());
     }
 
     /// Waits for a background task.
@@ -303,36 +303,4 @@ fn pending_deliveries_end_with_their_event() {
         assert!(test.store.event(*id).unwrap().is_some());
     }
     test.close();
-}
-
-#[test]
-fn only_expired_data_in_mutable_segments_is_due() {
-    let hour = 3_600_000;
-    let rules = Rules {
-        log_age: Duration::from_millis(2 * hour),
-        log_bytes: 1000,
-        event_age: Duration::from_millis(4 * hour),
-        conversation_age: Duration::from_millis(4 * hour),
-        reclaim: RULES.reclaim,
-    };
-    let now = Timestamp::from_millis(10 * hour);
-    let at = |hour_of: u64| u128::from(hour_of * hour) << 80;
-    let file = |logged: u32, log: u64, event: u64| SegmentStats {
-        end: 32,
-        logged,
-        last_logged: at(log),
-        last_event: at(event),
-        last_message: 0,
-        late: 0,
-    };
-    let due_of = |files: &[SegmentStats], before: u32| -> Vec<u32> {
-        let numbered: Vec<_> = (3..).zip(files.iter().copied()).collect();
-        due(&rules, &numbered, before, now).iter().map(|due| due.number).collect()
-    };
-    let young = file(10, 9, 9);
-    assert!(due_of(&[young, young, young], 9).is_empty());
-    assert_eq!(due_of(&[file(10, 7, 7), file(10, 9, 5), young], 9), [3, 4], "by the age of each kind");
-    assert_eq!(due_of(&[file(10, 7, 7), file(10, 9, 5), young], 4), [3], "only below what may be touched");
-    assert_eq!(due_of(&[file(0, 0, 7), file(0, 0, 0), young], 9), [4], "nothing is in it");
-    assert_eq!(due_of(&[file(600, 9, 9), file(600, 9, 9), file(600, 9, 9)], 9), [3], "by size, the oldest");
 }

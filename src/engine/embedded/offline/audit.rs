@@ -16,8 +16,8 @@ use crate::engine::embedded::wal::recovery::{self, TailState};
 use crate::model::error::{Damage, u32_of};
 use crate::model::keys;
 use crate::model::lock::lock;
+use crate::model::record::Class;
 use crate::model::record::{self, CheckpointPosition, Head, Record};
-use crate::model::segment::Class;
 
 /// Receives a frame that was read: its header and its payload.
 pub(crate) type OnFrame<'k> = &'k mut dyn FnMut(Head, &[u8]) -> Result<(), Damage>;

@@ -39,8 +39,8 @@ use crate::engine::embedded::frame::{self, Binding, Salt};
 use crate::engine::embedded::marker;
 use crate::engine::embedded::wal::{Header, Shape, recovery};
 use crate::model::error::u32_of;
+use crate::model::record::Class;
 use crate::model::record::{self, Head, Record};
-use crate::model::segment::Class;
 
 use self::blocks::Found;
 use self::layout::Layout;

@@ -18,10 +18,11 @@ use crate::engine::embedded::wal::header::Header;
 use crate::engine::embedded::wal::index::Index;
 use crate::engine::embedded::wal::log::Wal;
 use crate::engine::embedded::wal::segment::{self, End, Segment};
+use crate::engine::embedded::wal::stats::SegmentStats;
 use crate::engine::embedded::{durable, frame};
 use crate::model::error::{Damage, u32_of};
+use crate::model::record::Disposition;
 use crate::model::record::Head;
-use crate::model::segment::{Disposition, SegmentStats};
 
 /// How many bytes are written between two syncs, so that no sync of the writer waits for many.
 pub(crate) const SYNC_EVERY: usize = 2 << 20;

@@ -11,7 +11,7 @@ use crate::engine::embedded::frame::NoFrame;
 use crate::engine::embedded::wal::log::Wal;
 use crate::engine::embedded::wal::segment::Segment;
 use crate::model::error::{Damage, u32_of};
-use crate::model::segment::Class;
+use crate::model::record::Class;
 
 /// The size of a piece in bytes, unless a single frame is larger.
 const PIECE: usize = 256 * 1024;

@@ -12,7 +12,7 @@ mod sealed;
 use std::fs::File;
 use std::io;
 
-use crate::model::segment::SegmentStats;
+use crate::engine::embedded::wal::stats::SegmentStats;
 
 use self::sealed::Sealed;
 

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::engine::embedded::durable;
 use crate::engine::embedded::wal::index::{self, Growing, Index, IndexEntry, entry_of};
 use crate::engine::embedded::wal::segment::{End, Segment};
+use crate::engine::embedded::wal::stats::SegmentStats;
 use crate::model::error::Damage;
-use crate::model::segment::SegmentStats;
 
 /// The answer of an index.
 pub(crate) struct IndexAnswer<T> {

@@ -8,7 +8,7 @@ use crate::engine::embedded::wal::segment::{End, Segment};
 use crate::engine::embedded::wal::unpacked::Unpacked;
 use crate::model::error::{Damage, StoreError};
 use crate::model::record::Head;
-use crate::model::segment::Schema;
+use crate::model::record::Schema;
 use crate::model::term::Term;
 use crate::model::view::{Log, Reached, Sample, Tally, Visit, Wanted, Work};
 

@@ -18,6 +18,7 @@ mod packed;
 pub(crate) mod recovery;
 mod search;
 mod segment;
+pub(crate) mod stats;
 mod unpacked;
 mod writer;
 

@@ -14,7 +14,7 @@ use crate::engine::embedded::wal::unpacked::Unpacked;
 use crate::engine::embedded::wal::writer::Writer;
 use crate::model::error::Damage;
 use crate::model::record::CheckpointPosition;
-use crate::model::segment::Schema;
+use crate::model::record::Schema;
 use crate::model::view::Tally;
 
 /// Creates an empty WAL in `dir`, which exists.

@@ -11,7 +11,7 @@ use crate::engine::embedded::wal::index::{self, Index, Posting};
 use crate::engine::embedded::wal::log::Wal;
 use crate::engine::embedded::wal::segment::Segment;
 use crate::model::error::{Damage, StoreError};
-use crate::model::segment::Schema;
+use crate::model::record::Schema;
 use crate::model::term::{Lookup, Owner, Term};
 use crate::model::view::{Reached, Sample, Visit, Wanted, Work};
 

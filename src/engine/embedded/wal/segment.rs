@@ -22,10 +22,11 @@ use crate::engine::embedded::location::{self, LocationError};
 use crate::engine::embedded::wal::header::{self, Header};
 use crate::engine::embedded::wal::index::{Growing, Index, IndexEntry};
 use crate::engine::embedded::wal::packed::{BlockError, Shape};
+use crate::engine::embedded::wal::stats::SegmentStats;
 use crate::engine::embedded::wal::unpacked::{Packed, Unpacked};
 use crate::model::error::{Damage, u32_of};
 use crate::model::record::Head;
-use crate::model::segment::{Schema, SegmentStats};
+use crate::model::record::Schema;
 
 /// The read size when a whole segment is scanned.
 const STRIDE: usize = 256 * 1024;

@@ -8,8 +8,8 @@ use crate::core::time::Timestamp;
 use crate::engine::embedded::frame;
 use crate::engine::embedded::wal::header::HEADER;
 use crate::model::error::{Damage, u32_of};
+use crate::model::record::Disposition;
 use crate::model::record::{self, Accepted, CheckpointPosition, Head, Kind as _, Logged, SCHEMA};
-use crate::model::segment::Disposition;
 use crate::model::term::Term;
 use crate::model::view::Wanted;
 

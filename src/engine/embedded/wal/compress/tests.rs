@@ -146,7 +146,7 @@ fn a_segment_stays_unchanged_if_it_is_incompressible_damaged_or_compression_stop
     let mut first = true;
     let decide = &mut |_, _: &[u8]| {
         let kept = std::mem::take(&mut first);
-        Ok(if kept { crate::model::segment::Disposition::Keep } else { crate::model::segment::Disposition::Drop })
+        Ok(if kept { crate::model::record::Disposition::Keep } else { crate::model::record::Disposition::Drop })
     };
     wal.rewrite(2, decide, &mut || true).unwrap();
     let before = fs::read(path(2)).unwrap();

@@ -1,8 +1,9 @@
 //! The index entry of a frame.
 
+use crate::engine::embedded::wal::stats::SegmentStats;
 use crate::model::error::u32_of;
 use crate::model::record::Head;
-use crate::model::segment::{Class, Schema, SegmentStats};
+use crate::model::record::{Class, Schema};
 use crate::model::term::Terms;
 
 /// The distance of entries in the sparse index: a look-up by id reads about this many bytes.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use crate::engine::embedded::wal::index::entry::{IndexEntry, Posting, SPARSE_EVERY};
-use crate::model::segment::SegmentStats;
+use crate::engine::embedded::wal::stats::SegmentStats;
 use crate::model::term::BITS;
 
 /// How many postings are returned at once.

@@ -28,7 +28,7 @@ use std::os::unix::fs::FileExt as _;
 use crate::engine::embedded::wal::index::entry::Posting;
 use crate::engine::embedded::wal::index::filter::{self, Filter};
 use crate::engine::embedded::wal::index::growing::Growing;
-use crate::model::segment::SegmentStats;
+use crate::engine::embedded::wal::stats::SegmentStats;
 
 const MAGIC: [u8; 4] = *b"HSwI";
 const VERSION: u32 = 4;

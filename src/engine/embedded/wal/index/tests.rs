@@ -2,7 +2,7 @@ use crate::model::term::{Lookup, Owner, Term};
 
 use super::*;
 use crate::engine::embedded::wal::index::entry::SPARSE_EVERY;
-use crate::model::segment::Class;
+use crate::model::record::Class;
 use crate::model::term::Terms;
 
 /// An index of 1,000 frames of 1,000 bytes each, with ids from 1 on and both long and short lists.
