@@ -15,6 +15,7 @@ use hookswitch::core::conversation::NewMessage;
 use hookswitch::core::delivery::{Delivery, State};
 use hookswitch::core::event::{CallId, Company, Domain, Event, EventType, NewEvent, Source};
 use hookswitch::core::json;
+use hookswitch::core::seal::Keyring;
 use hookswitch::core::subscription::{Ordering as Order, Subscription};
 use hookswitch::core::subscription_input::Change as Patch;
 use hookswitch::core::time::Timestamp;
@@ -108,7 +109,7 @@ impl World {
             subscriptions_per_company: 1_000,
             deliveries_per_request: 100_000,
         };
-        let idle = Store::open(dir, settings, Timestamp::from_millis(BEGIN))?;
+        let idle = Store::open(dir, settings, Keyring::default(), Timestamp::from_millis(BEGIN))?;
         let store = idle.store().clone();
         let (sender, changes) = mpsc::channel();
         let now = Arc::new(AtomicU64::new(BEGIN));

@@ -22,6 +22,7 @@ use hookswitch::core::catalogue::Catalogue;
 use hookswitch::core::delivery::{Delivery, State};
 use hookswitch::core::event::NewEvent;
 use hookswitch::core::json;
+use hookswitch::core::seal::Keyring;
 use hookswitch::core::subscription::{Format, Layout, Nested, Ordering as Order, Subscription};
 use hookswitch::core::subscription_input::Change as Patch;
 use hookswitch::core::time::Timestamp;
@@ -119,7 +120,7 @@ struct Run {
 
 impl Run {
     fn open(dir: &Path, settings: Settings, now: u64, first: u64) -> Outcome<Self> {
-        let idle = Store::open(dir, settings, Timestamp::from_millis(now))?;
+        let idle = Store::open(dir, settings, Keyring::default(), Timestamp::from_millis(now))?;
         let store = idle.store().clone();
         let (sender, changes) = mpsc::channel();
         let now = Arc::new(AtomicU64::new(now));

@@ -141,7 +141,7 @@ impl Daemon {
         let keys = keys(config)?;
         let mut lock = DataDirLock::take(&config.data_dir).map_err(|error| Fatal::new(Cause::Store, error))?;
         let listener = listener(config)?;
-        let idle = Store::open_with(lock.dir(), store_settings(config), keys, now()).map_err(not_opened)?;
+        let idle = Store::open(lock.dir(), store_settings(config), keys, now()).map_err(not_opened)?;
         lock.in_use();
         let token = admin_token(lock.dir())?;
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), now()).map(Arc::new);

@@ -57,7 +57,10 @@ pub(crate) fn decide_on(turn: &mut Turn<'_>, events: Vec<NewEvent>, checked: boo
                 if !checked {
                     receipts::note_conflict(index, &first, *content, in_batch, &mut invalid);
                 }
-                let deliveries = first.deliveries.unwrap_or_else(|| deliveries_of(turn, first.id));
+                let deliveries = match first.deliveries {
+                    Some(deliveries) => deliveries,
+                    None => deliveries_of(turn, first.id)?,
+                };
                 answers.push(Accepted { id: first.id, deliveries, duplicate: true });
                 continue;
             }
@@ -93,10 +96,10 @@ pub(crate) fn posted_before(turn: &Turn<'_>, key: &[u8]) -> Result<Option<EventR
     Ok((turn.now.since(receipt.at) < turn.settings.idempotency_window).then_some(receipt))
 }
 
-/// The number of deliveries of an event whose receipt is of version 1, which does not hold it.
-fn deliveries_of(turn: &Turn<'_>, event: EventId) -> u32 {
-    let stored = query::accepted_record(turn.log, event);
-    stored.ok().flatten().map_or(0, |record| u32_of(record.owed.len()))
+/// The number of deliveries of an event whose receipt is of version 1, which does not hold it. 0 if the event has
+/// expired.
+fn deliveries_of(turn: &Turn<'_>, event: EventId) -> Result<u32, StoreError> {
+    Ok(query::accepted_record(turn.log, event)?.map_or(0, |record| u32_of(record.owed.len())))
 }
 
 /// Creates the deliveries of a new event.

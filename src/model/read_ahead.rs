@@ -152,8 +152,13 @@ fn candidates(log: &dyn Log, replay: &ReplayRecord) -> Candidates {
         Ok(ControlFlow::Continue(()))
     });
     if let Err(damage) = result {
-        // The replay ends at an unreadable record; the rest of the queue is not affected.
-        tracing::error!("a replay ends early: {damage}");
+        // What was requested before is readable or was refused then ([`replay::plan`](crate::model::replay::plan)); so this
+        // is new damage. The rest of the queue is not affected.
+        let reached = found.deliveries.back().map_or(first, |delivery| delivery.id.sequence() + 1);
+        tracing::error!(
+            "a replay ends early: of sequence numbers up to {last}, those from {reached} on are not sent again: \
+             {damage}; `hookswitch verify` names all damage"
+        );
     }
     found
 }

@@ -22,21 +22,13 @@ pub struct OpenedStore {
 }
 
 impl Store {
-    /// As [`Store::open_with`], without a key: secrets are written in plaintext.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn open(dir: &Path, settings: Settings, now: Timestamp) -> Result<OpenedStore, OpenError> {
-        Self::open_with(dir, settings, Keyring::default(), now)
-    }
-
     /// Opens the store in the directory `dir`, which must exist and be locked by this process; creates a new one in an
     /// empty directory. Secrets are opened and, if there is a key, sealed with `keys`.
     ///
     /// # Errors
     /// The directory is foreign, damaged, of a newer version, or not writable; or its secrets are sealed with a missing
     /// key. It is unchanged then.
-    pub fn open_with(dir: &Path, settings: Settings, keys: Keyring, now: Timestamp) -> Result<OpenedStore, OpenError> {
+    pub fn open(dir: &Path, settings: Settings, keys: Keyring, now: Timestamp) -> Result<OpenedStore, OpenError> {
         let opened = embedded::open(dir, settings, keys, now)?;
         let registry = opened.registry().clone();
         let tokens = lock(&registry).tokens.clone();

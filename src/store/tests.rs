@@ -44,7 +44,7 @@ struct Open {
 }
 
 fn open(dir: &Path) -> Open {
-    let unstarted = Store::open(dir, settings(), NOW).unwrap_or_else(|error| panic!("{error}"));
+    let unstarted = Store::open(dir, settings(), Keyring::default(), NOW).unwrap_or_else(|error| panic!("{error}"));
     let store = unstarted.store().clone();
     let (sender, changes) = mpsc::channel();
     let running = unstarted.start(|| NOW, move |_, change| drop(sender.send(change)), |why| panic!("{why}")).unwrap();
@@ -224,7 +224,7 @@ fn an_inconsistent_directory_is_refused_and_unchanged() {
         copy_dir(dir.path(), copy.path());
         spoil(copy.path());
         let before = contents(copy.path());
-        match Store::open(copy.path(), settings(), NOW) {
+        match Store::open(copy.path(), settings(), Keyring::default(), NOW) {
             Ok(_) => panic!("{name}: it was opened"),
             Err(error) => assert!(error.to_string().contains(wanted), "{name}: {error}"),
         }
@@ -267,7 +267,7 @@ fn a_flipped_bit_that_makes_sled_panic_is_refused_and_leaves_the_directory_uncha
         bytes[at] ^= 0x10;
         std::fs::write(&db, bytes).unwrap();
         let before = contents(copy.path());
-        let Err(error) = Store::open(copy.path(), settings(), NOW) else { continue };
+        let Err(error) = Store::open(copy.path(), settings(), Keyring::default(), NOW) else { continue };
         panics += i32::from(error.to_string().contains("state/ is damaged"));
         assert_eq!(contents(copy.path()), before, "{place}: {error}");
     }

@@ -18,6 +18,7 @@ use super::connection::Handler;
 use super::{Budget, FirstToken, Senders, Server, Services, Settings, listener};
 use crate::core::address::AddressPolicy;
 use crate::core::catalogue::Catalogue;
+use crate::core::seal::Keyring;
 use crate::core::subscription::Ordering;
 use crate::core::time::Timestamp;
 use crate::core::token::TokenHash;
@@ -78,7 +79,7 @@ fn idle_store_in(dir: &std::path::Path) -> OpenedStore {
         subscriptions_per_company: 1_000,
         deliveries_per_request: 100_000,
     };
-    Store::open(dir, settings, Timestamp::from_millis(1_790_000_000_000)).unwrap()
+    Store::open(dir, settings, Keyring::default(), Timestamp::from_millis(1_790_000_000_000)).unwrap()
 }
 
 /// Serves the API, for requests that need no store.

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
+use crate::core::seal::Keyring;
 use crate::engine::embedded::offline;
 
 /// A store with segments of this size.
 fn open_with(dir: &Path, file_bytes: u32) -> Open {
-    let mut unstarted = Store::open(dir, settings(), NOW).unwrap_or_else(|error| panic!("{error}"));
+    let mut unstarted = Store::open(dir, settings(), Keyring::default(), NOW).unwrap_or_else(|error| panic!("{error}"));
     unstarted.limit_segment_bytes(file_bytes);
     let store = unstarted.store().clone();
     let (sender, changes) = mpsc::channel();
@@ -266,7 +267,7 @@ fn a_damaged_compressed_segment_fails_its_readers_only() {
     for length in [0, 20, 1000, 1030, whole.len() - 1] {
         std::fs::write(&packed[1], &whole[..length]).unwrap();
         let before = contents(dir.path());
-        let refused = Store::open(dir.path(), settings(), NOW).err().unwrap().to_string();
+        let refused = Store::open(dir.path(), settings(), Keyring::default(), NOW).err().unwrap().to_string();
         assert!(refused.contains(&name) && refused.contains("nothing in it was changed"), "{refused}");
         assert_eq!(contents(dir.path()), before);
     }

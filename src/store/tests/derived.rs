@@ -1,6 +1,7 @@
 //! Unreadable derived values: `verify` reports them, they stop nothing, and they are rebuilt where possible.
 
 use crate::core::report::By;
+use crate::core::seal::Keyring;
 use crate::engine::embedded::{offline, open as opening};
 use crate::model::keys;
 use crate::model::value::ValueKind;
@@ -96,7 +97,9 @@ fn verify_reports_every_unreadable_value_and_derived_ones_do_not_stop_a_start() 
         assert_eq!(fault.derived, kind.is_derived(), "{kind:?}: {fault:?}");
         if !kind.is_derived() {
             assert!(
-                Store::open(dir.path(), settings(), NOW).is_err() || kind == ValueKind::Owed || kind == ValueKind::Dead
+                Store::open(dir.path(), settings(), Keyring::default(), NOW).is_err()
+                    || kind == ValueKind::Owed
+                    || kind == ValueKind::Dead
             );
             continue;
         }

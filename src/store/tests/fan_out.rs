@@ -5,6 +5,7 @@ use std::fs;
 use std::sync::Mutex;
 
 use super::*;
+use crate::core::seal::Keyring;
 
 const EVENTS: usize = 60;
 const WEBHOOKS: usize = 100;
@@ -109,7 +110,7 @@ fn many_small_requests_of_one_company_are_spread_over_commits() {
 /// What a kill leaves behind after this many steps of the batch.
 fn killed_after(steps: usize) -> tempfile::TempDir {
     let (dir, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let unstarted = Store::open(dir.path(), settings(), NOW).unwrap();
+    let unstarted = Store::open(dir.path(), settings(), Keyring::default(), NOW).unwrap();
     let store = unstarted.store().clone();
     let (from, to) = (dir.path().to_owned(), copy.path().to_owned());
     let seen = Mutex::new(0);
@@ -135,7 +136,7 @@ fn killed_after(steps: usize) -> tempfile::TempDir {
 fn an_interrupted_fan_out_is_completed_after_a_restart() {
     let copy = killed_after(1);
     // A start that is interrupted after it has replayed the intent.
-    drop(Store::open(copy.path(), settings(), NOW).unwrap());
+    drop(Store::open(copy.path(), settings(), Keyring::default(), NOW).unwrap());
     let findings = crate::engine::embedded::offline::verify_directory(copy.path()).unwrap();
     assert!(findings.faults.is_empty(), "{findings:?}");
     let Open { store, running, .. } = open(copy.path());
@@ -187,7 +188,7 @@ fn a_batch_is_accepted_completely_or_not_at_all_wherever_the_log_is_cut() {
 fn exceeding_a_limit_is_refused_with_the_name_of_the_limit() {
     let dir = tempfile::tempdir().unwrap();
     let limits = Settings { subscriptions_per_company: 3, deliveries_per_request: 10, ..settings() };
-    let unstarted = Store::open(dir.path(), limits, NOW).unwrap();
+    let unstarted = Store::open(dir.path(), limits, Keyring::default(), NOW).unwrap();
     let store = unstarted.store().clone();
     let running = unstarted.start(|| NOW, |_, _| (), |why| panic!("{why}")).unwrap();
     for _ in 0..3 {

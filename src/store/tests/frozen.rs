@@ -9,6 +9,7 @@ use std::fs;
 use serde_json::json;
 
 use super::*;
+use crate::core::seal::Keyring;
 
 /// Unicode, digits that must be preserved, and JSON escapes.
 const DATA: &str = r#"{"call_id":"вызов-1","lead_name":"Zoë 電話 \"q\" \u00e9","n":1.50,"big":12345678901234567890}"#;
@@ -27,7 +28,7 @@ fn wanted(text: &str) -> Draft {
 }
 
 fn start(dir: &Path) -> Open {
-    let mut unstarted = Store::open(dir, settings(), NOW).unwrap_or_else(|error| panic!("{error}"));
+    let mut unstarted = Store::open(dir, settings(), Keyring::default(), NOW).unwrap_or_else(|error| panic!("{error}"));
     unstarted.limit_segment_bytes(9_000);
     let store = unstarted.store().clone();
     let (sender, changes) = mpsc::channel();

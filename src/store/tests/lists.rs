@@ -10,6 +10,7 @@ use super::*;
 use crate::core::conversation::NewMessage;
 use crate::core::event::{Event, ProducerId};
 use crate::core::id::AttemptId;
+use crate::core::seal::Keyring;
 
 pub(crate) const COMPANIES: [&str; 3] = ["acme", "globex", "initech"];
 pub(crate) const DOMAINS: [&str; 2] = ["www.a.example", "www.b.example"];
@@ -50,7 +51,8 @@ impl Rng {
 impl World {
     pub(crate) fn new(file_bytes: u32) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut opened = Store::open(dir.path(), settings(), NOW).unwrap_or_else(|error| panic!("{error}"));
+        let mut opened =
+            Store::open(dir.path(), settings(), Keyring::default(), NOW).unwrap_or_else(|error| panic!("{error}"));
         opened.limit_segment_bytes(file_bytes);
         let store = opened.store().clone();
         let (sender, changes) = mpsc::channel();

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::core::id::TokenId;
+use crate::core::seal::Keyring;
 use crate::core::token::{Role, Token, TokenHash};
 use crate::engine::embedded::frame::{Binding, encode_1};
 use crate::engine::embedded::kv;
@@ -50,7 +51,7 @@ fn pending_and_failed(store: &Store) -> BTreeSet<(DeliveryId, State, u32)> {
 
 /// Opens a store with small segments.
 fn open_small(dir: &Path) -> Open {
-    let mut unstarted = Store::open(dir, settings(), NOW).unwrap_or_else(|error| panic!("{error}"));
+    let mut unstarted = Store::open(dir, settings(), Keyring::default(), NOW).unwrap_or_else(|error| panic!("{error}"));
     unstarted.limit_segment_bytes(24 * 1024);
     let store = unstarted.store().clone();
     let (sender, changes) = mpsc::channel();
@@ -220,7 +221,7 @@ fn an_interrupted_restore_is_not_opened() {
     std::fs::remove_file(dir.path().join("FORMAT")).unwrap();
     std::fs::write(dir.path().join("unfinished"), "restore or salvage\n").unwrap();
     let before = contents(dir.path());
-    let refusal = Store::open(dir.path(), settings(), NOW).err().unwrap().to_string();
+    let refusal = Store::open(dir.path(), settings(), Keyring::default(), NOW).err().unwrap().to_string();
     assert!(refusal.contains("was interrupted"), "{refusal}");
     assert_eq!(contents(dir.path()), before);
 }
@@ -240,7 +241,7 @@ fn no_flipped_byte_of_the_state_is_served() {
         copy_dir(dir.path(), copy.path());
         flip(&copy.path().join("state/db"), *place as u64);
         let before = contents(copy.path());
-        let seen = match Store::open(copy.path(), settings(), NOW) {
+        let seen = match Store::open(copy.path(), settings(), Keyring::default(), NOW) {
             Ok(unstarted) => pending_and_failed(unstarted.store()),
             Err(error) => {
                 assert!(error.to_string().contains("verify --salvage"), "{error}");

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::*;
 use crate::core::event::Source;
 use crate::core::report::{By, Part, Report};
+use crate::core::seal::Keyring;
 use crate::engine::embedded::offline;
 use crate::model::keys;
 
@@ -101,7 +102,8 @@ fn the_report_outlives_events_and_calls() {
         reclaim: Reclaim::for_test(),
     };
     let settings = Settings { idempotency_window: Duration::from_millis(1), retention, ..settings() };
-    let unstarted = Store::open(dir.path(), settings, NOW).unwrap_or_else(|error| panic!("{error}"));
+    let unstarted =
+        Store::open(dir.path(), settings, Keyring::default(), NOW).unwrap_or_else(|error| panic!("{error}"));
     let store = unstarted.store().clone();
     let now = Arc::new(AtomicU64::new(NOW.millis()));
     let clock = now.clone();

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::core::conversation::NewMessage;
 use crate::core::id::EventId;
+use crate::core::seal::Keyring;
 use crate::core::subscription_input::Change as Patch;
 use crate::core::token::{Role, Token, TokenDraft};
 use crate::engine::embedded::reclaim::segment_age;
@@ -38,7 +39,8 @@ struct TestStore {
 impl TestStore {
     fn open(dir: &Path, rules: Rules, now: u64) -> Self {
         let settings = Settings { idempotency_window: Duration::from_millis(1), retention: rules, ..settings() };
-        let opened = Store::open(dir, settings, Timestamp::from_millis(now)).unwrap_or_else(|error| panic!("{error}"));
+        let opened = Store::open(dir, settings, Keyring::default(), Timestamp::from_millis(now))
+            .unwrap_or_else(|error| panic!("{error}"));
         let store = opened.store().clone();
         let (sender, changes) = mpsc::channel();
         let now = Arc::new(AtomicU64::new(now));

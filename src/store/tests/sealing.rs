@@ -37,7 +37,7 @@ fn start(unstarted: OpenedStore) -> Open {
 }
 
 fn open_with(dir: &Path, keys: Keyring) -> Result<OpenedStore, OpenError> {
-    Store::open_with(dir, settings(), keys, NOW)
+    Store::open(dir, settings(), keys, NOW)
 }
 
 #[track_caller]
