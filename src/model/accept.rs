@@ -9,6 +9,7 @@ use crate::core::invalid::Invalid;
 use crate::core::subscription::Subscription;
 use crate::model::command::Accepted;
 use crate::model::error::{StoreError, u32_of};
+use crate::model::key::Key;
 use crate::model::lock::lock;
 use crate::model::notice::StoreEvent;
 use crate::model::receipts::{self, EventContent, EventReceipt};
@@ -87,7 +88,7 @@ pub(crate) fn decide_on(turn: &mut Turn<'_>, events: Vec<NewEvent>, checked: boo
 }
 
 /// The receipt of the event posted with the same producer's id within the idempotency window.
-pub(crate) fn posted_before(turn: &Turn<'_>, key: &[u8]) -> Result<Option<EventReceipt>, StoreError> {
+pub(crate) fn posted_before(turn: &Turn<'_>, key: &Key) -> Result<Option<EventReceipt>, StoreError> {
     let Some(value) = turn.get(key)? else { return Ok(None) };
     let Some(receipt) = EventReceipt::decode(&value) else {
         turn.view.note_unreadable(key, None);

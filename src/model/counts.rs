@@ -8,6 +8,7 @@ use std::sync::Mutex;
 
 use crate::model::error::StoreError;
 use crate::model::health::Counts;
+use crate::model::key::{Key, ValueKind};
 use crate::model::keys;
 use crate::model::lock::lock;
 use crate::model::record::{self, CountsRecord};
@@ -24,21 +25,21 @@ pub(crate) fn changed(registry: &Mutex<Registry>) -> Pairs {
     let mut registry = lock(registry);
     let changed = registry.changed_counts();
     if changed.len() > WRITTEN_MOST {
-        return vec![(keys::COUNTED.to_vec(), vec![0])];
+        return vec![(Key::all(ValueKind::Counted), vec![0])];
     }
     let mut with: Pairs = changed.map(|(number, counts)| entry(number, counts)).collect();
-    with.push((keys::COUNTED.to_vec(), vec![1]));
+    with.push((Key::all(ValueKind::Counted), vec![1]));
     registry.counts_written();
     with
 }
 
-fn entry(number: u32, counts: Counts) -> (Vec<u8>, Vec<u8>) {
+fn entry(number: u32, counts: Counts) -> (Key, Vec<u8>) {
     (keys::counts(number), record::versioned(&CountsRecord::from(counts)))
 }
 
 /// Loads the counts as of the last checkpoint; returns whether they are valid.
 pub(crate) fn read(view: &dyn ViewMut, registry: &Mutex<Registry>) -> Result<bool, StoreError> {
-    if view.get(keys::COUNTED)? != Some(vec![1]) {
+    if view.get(&Key::all(ValueKind::Counted))? != Some(vec![1]) {
         return Ok(false);
     }
     let mut registry = lock(registry);
@@ -58,10 +59,10 @@ pub(crate) fn read(view: &dyn ViewMut, registry: &Mutex<Registry>) -> Result<boo
 pub(crate) fn count(view: &dyn ViewMut, registry: &Mutex<Registry>) -> Result<(), StoreError> {
     let mut registry = lock(registry);
     registry.reset_counts();
-    for prefix in [keys::OWED, keys::DEAD] {
-        let mut after: Option<Vec<u8>> = None;
+    for kind in [ValueKind::Owed, ValueKind::Dead] {
+        let mut after: Option<Key> = None;
         loop {
-            let page = view.scan(&[prefix], after.as_deref(), PAGE)?;
+            let page = view.scan(&Key::all(kind), after.as_ref(), PAGE)?;
             let Some((last, _)) = page.last() else { break };
             after = Some(last.clone());
             for (key, value) in &page {

@@ -13,6 +13,7 @@ use crate::core::id::{AttemptId, DeliveryId, EventId, MAX_SEQUENCE, Subscription
 use crate::core::time::Timestamp;
 use crate::model::error::StoreError;
 use crate::model::filter::DeliveryFilter;
+use crate::model::key::ValueKind;
 use crate::model::keys;
 use crate::model::page::{DeliveryCursor, Page};
 use crate::model::query::{self, DELIVERY_KINDS, lowest_id, matches_if_set, time_of};
@@ -293,17 +294,17 @@ impl DeliveryQuery<'_> {
     /// A page of pending deliveries or dead letters, by subscription, newest first within each. `numbers` are the
     /// subscriptions that have any, descending.
     pub(crate) fn by_state(&self, numbers: &[u32]) -> Result<Page<Delivery, DeliveryCursor>, StoreError> {
-        let prefix = if self.filter.state == Some(State::Failed) { keys::DEAD } else { keys::OWED };
+        let kind = if self.filter.state == Some(State::Failed) { ValueKind::Dead } else { ValueKind::Owed };
         let work = self.log.bounded();
         let mut found = PartialPage::new(self.after);
         let after = self.after.map(|place| DeliveryId::from_bits(place.minor));
         let time = |place: DeliveryCursor| DeliveryId::from_bits(place.minor).timestamp();
         for number in numbers {
-            let first = keys::numbered(prefix, *number);
+            let first = keys::numbered(kind, *number);
             let mut below = match after {
                 Some(after) if *number > after.subscription_number() => continue,
-                Some(after) if *number == after.subscription_number() => keys::delivery(prefix, after),
-                _ => keys::delivery(prefix, DeliveryId::new(Timestamp::ZERO, *number, MAX_SEQUENCE)),
+                Some(after) if *number == after.subscription_number() => keys::delivery(kind, after),
+                _ => keys::delivery(kind, DeliveryId::new(Timestamp::ZERO, *number, MAX_SEQUENCE)),
             };
             loop {
                 let some = self.view.scan_down(&first, &below, self.limit.max(64))?;

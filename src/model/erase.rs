@@ -11,7 +11,7 @@ use crate::model::error::StoreError;
 use crate::model::keys;
 use crate::model::record::{self, ErasureNoted, ErasureRecord, Kind as _, Record};
 use crate::model::turn::Turn;
-use crate::model::value::ValueKind;
+use crate::model::value;
 use crate::model::view::{Log, Wanted};
 
 /// The last recorded state of an erasure. May read the whole log.
@@ -31,7 +31,7 @@ pub(crate) fn noted_last(log: &dyn Log, id: ErasureId) -> Result<Option<ErasureR
 pub(crate) fn note(turn: &mut Turn<'_>, id: ErasureId, record: ErasureRecord) -> Result<(), StoreError> {
     let key = keys::erasure(id);
     let before = match turn.get(&key)? {
-        Some(value) if ValueKind::Erasure.is_readable(&key, &value) => record::unversioned(&value),
+        Some(value) if value::is_readable(&key, &value) => record::unversioned(&value),
         Some(value) => {
             turn.view.set_aside(&key, value);
             noted_last(turn.log, id).ok().flatten()

@@ -5,9 +5,10 @@
 
 use crate::core::time::Timestamp;
 use crate::model::error::StoreError;
+use crate::model::key::{Key, ValueKind};
 use crate::model::settings::Settings;
 use crate::model::view::ViewMut;
-use crate::model::{keys, query, receipts, report};
+use crate::model::{query, receipts, report};
 
 /// How many keys are examined per step, and at least between two checkpoints.
 const AT_ONCE: usize = 512;
@@ -18,7 +19,7 @@ pub(crate) const DUE_PER_NEW: usize = 2;
 #[derive(Debug, Default)]
 pub(crate) struct ExpiryCursor {
     /// The key examined last; after the final key the next pass starts.
-    after: Option<Vec<u8>>,
+    after: Option<Key>,
     /// How many keys are due to be examined.
     pub(crate) due: usize,
     /// The oldest live time seen in this pass.
@@ -37,7 +38,7 @@ pub(crate) struct Age {
 }
 
 impl ExpiryCursor {
-    /// Removes the expired ones among the next keys under `prefix`, if due. `time_of` returns the time of a value; a
+    /// Removes the expired ones among the next keys of a kind, if due. `time_of` returns the time of a value; a
     /// value without one is set aside.
     ///
     /// # Errors
@@ -45,7 +46,7 @@ impl ExpiryCursor {
     pub(crate) fn advance(
         &mut self,
         view: &dyn ViewMut,
-        prefix: u8,
+        kind: ValueKind,
         checkpoint: bool,
         age: Age,
         time_of: impl Fn(&[u8]) -> Option<u128>,
@@ -61,7 +62,7 @@ impl ExpiryCursor {
         if self.after.is_none() {
             self.oldest = age.now;
         }
-        let found = view.scan(&[prefix], self.after.as_deref(), AT_ONCE)?;
+        let found = view.scan(&Key::all(kind), self.after.as_ref(), AT_ONCE)?;
         let complete = found.len() < AT_ONCE;
         self.after = found.last().filter(|_| !complete).map(|(key, _)| key.clone());
         for (key, value) in found {
@@ -111,12 +112,12 @@ pub(crate) fn expire(
     let window_start = now.millis().saturating_sub(u64::try_from(window.as_millis()).unwrap_or(u64::MAX));
     let posted = |value: &[u8]| receipts::given_at(value).map(|at| at.millis().into());
     let window = Age { min: u128::from(window_start) + 1, now: now.millis().into() };
-    expiry.events.advance(view, keys::PRODUCER, checkpoint, window, posted)?;
-    expiry.messages.advance(view, keys::MESSAGE, checkpoint, window, posted)?;
+    expiry.events.advance(view, ValueKind::Producer, checkpoint, window, posted)?;
+    expiry.messages.advance(view, ValueKind::Message, checkpoint, window, posted)?;
     // An event that is replayed after a restart must find its call as it was.
     let min = query::lowest_id(Some(settings.retention.events_over(now))).min(durable);
     let age = Age { min, now: query::lowest_id(Some(now)) };
-    expiry.calls.advance(view, keys::CALL, checkpoint, age, report::last_event)
+    expiry.calls.advance(view, ValueKind::Call, checkpoint, age, report::last_event)
 }
 
 #[cfg(test)]
@@ -124,7 +125,7 @@ mod tests {
     use super::*;
     use crate::model::in_memory::InMemoryView;
 
-    const PREFIX: u8 = b'i';
+    const KIND: ValueKind = ValueKind::Producer;
     /// The lifetime of values.
     const LIFETIME: u64 = 500;
 
@@ -133,8 +134,12 @@ mod tests {
     }
 
     fn times(view: &dyn ViewMut) -> Vec<u128> {
-        let mut times: Vec<u128> =
-            view.scan(&[PREFIX], None, 100_000).unwrap().iter().map(|(_, value)| time_of(value).unwrap()).collect();
+        let mut times: Vec<u128> = view
+            .scan(&Key::all(KIND), None, 100_000)
+            .unwrap()
+            .iter()
+            .map(|(_, value)| time_of(value).unwrap())
+            .collect();
         times.sort_unstable();
         times
     }
@@ -149,12 +154,12 @@ mod tests {
             // Nothing is added for a while, and the existing values still age.
             for nth in 0..if (2_000..2_800).contains(&moment) { 0 } else { 3u64 } {
                 let key = (moment * 3 + nth).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-                state.put([&[PREFIX], &key.to_be_bytes()[..]].concat(), moment.to_be_bytes().to_vec());
+                state.put(Key::new(KIND, key.to_be_bytes().to_vec()), moment.to_be_bytes().to_vec());
                 cursor.due += DUE_PER_NEW;
             }
             let age = Age { min: u128::from(moment - LIFETIME), now: moment.into() };
             skipped += u32::from(age.min <= cursor.none_before);
-            cursor.advance(&state, PREFIX, moment.is_multiple_of(50), age, time_of).unwrap();
+            cursor.advance(&state, KIND, moment.is_multiple_of(50), age, time_of).unwrap();
             let present = times(&state);
             most = most.max(present.len());
             let young = present.iter().filter(|time| **time >= age.min).count();
@@ -165,7 +170,7 @@ mod tests {
         assert!(most < 3 * (LIFETIME as usize * 3), "{most}");
         let age = Age { min: 4_000, now: 4_500 };
         for _ in 0..20 {
-            cursor.advance(&state, PREFIX, true, age, time_of).unwrap();
+            cursor.advance(&state, KIND, true, age, time_of).unwrap();
         }
         assert_eq!(times(&state), [0; 0], "all have expired");
         assert_eq!(cursor.none_before, 4_500);

@@ -21,6 +21,7 @@ use crate::core::id::EventId;
 use crate::core::invalid::Invalid;
 use crate::model::command::{Accepted, Command, Reply};
 use crate::model::error::{StoreError, u32_of};
+use crate::model::key::{Key, ValueKind};
 use crate::model::lock::lock;
 use crate::model::notice::StoreEvent;
 use crate::model::receipts::{self, EventContent, EventReceipt};
@@ -92,9 +93,9 @@ impl Backlog {
     /// Loads the fan-outs that the last run left unfinished.
     pub(crate) fn load(view: &dyn View, log: &dyn Log) -> Result<Self, StoreError> {
         let mut backlog = Self::default();
-        for (key, value) in view.scan(&[keys::FAN_OUT], None, usize::MAX)? {
+        for (key, value) in view.scan(&Key::all(ValueKind::FanOut), None, usize::MAX)? {
             let read = |what: &str| StoreError::corrupt_state(format!("has a fan-out {what} that cannot be read"));
-            let id = key.get(1..17).and_then(|id| id.try_into().ok()).map(u128::from_be_bytes);
+            let id = key.rest().get(..16).and_then(|id| id.try_into().ok()).map(u128::from_be_bytes);
             let id = id.ok_or_else(|| read("key"))?;
             let done = value.try_into().map(u32::from_be_bytes).map_err(|_| read("value"))?;
             let mut found = None;
@@ -255,7 +256,7 @@ pub(crate) fn plan(turn: &Turn<'_>, events: &[NewEvent]) -> Plan {
 /// steps, so that either all or none are accepted.
 fn conflicts(turn: &Turn<'_>, events: &[NewEvent]) -> Invalid {
     let mut invalid = Invalid::default();
-    let mut first_seen: HashMap<Vec<u8>, EventReceipt> = HashMap::new();
+    let mut first_seen: HashMap<Key, EventReceipt> = HashMap::new();
     for (index, event) in events.iter().enumerate() {
         let Some(id) = &event.producer_id else { continue };
         let (key, content) = (keys::producer(event.company.as_str(), id.as_str()), EventContent::of(event));

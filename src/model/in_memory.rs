@@ -14,6 +14,7 @@ use crate::core::subscription_input::{Change as Patch, Draft};
 use crate::core::time::Timestamp;
 use crate::model::error::StoreError;
 use crate::model::expiry::Expiry;
+use crate::model::key::{Key, ValueKind};
 use crate::model::lock::lock;
 use crate::model::read_ahead::{self, ReadAhead};
 use crate::model::record::{self, Head, VERSION};
@@ -81,7 +82,7 @@ pub(crate) fn event(call: &str, id: Option<&str>) -> NewEvent {
 /// The view: a map.
 #[derive(Default)]
 pub(crate) struct InMemoryView {
-    pairs: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
+    pairs: Mutex<BTreeMap<Key, Vec<u8>>>,
     /// Why reading fails, if it is to.
     pub(crate) fault: Mutex<Option<StoreError>>,
     failure: Mutex<Option<StoreError>>,
@@ -93,71 +94,80 @@ impl InMemoryView {
         lock(&self.failure).clone()
     }
 
+    /// All pairs.
+    pub(crate) fn all(&self) -> BTreeMap<Key, Vec<u8>> {
+        lock(&self.pairs).clone()
+    }
+
     fn readable(&self) -> Result<(), StoreError> {
         lock(&self.fault).clone().map_or(Ok(()), Err)
     }
 }
 
+fn begins_with(key: &Key, prefix: &Key) -> bool {
+    key.kind() == prefix.kind() && key.rest().starts_with(prefix.rest())
+}
+
 impl View for InMemoryView {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+    fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
         self.readable()?;
         Ok(lock(&self.pairs).get(key).cloned())
     }
 
-    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, most: usize) -> Result<Pairs, StoreError> {
+    fn scan(&self, prefix: &Key, after: Option<&Key>, most: usize) -> Result<Pairs, StoreError> {
         self.readable()?;
         let pairs = lock(&self.pairs);
-        let from = pairs.range(prefix.to_vec()..).take_while(|(key, _)| key.starts_with(prefix));
-        let behind = from.filter(|(key, _)| after.is_none_or(|after| key.as_slice() > after));
+        let from = pairs.range(prefix.clone()..).take_while(|(key, _)| begins_with(key, prefix));
+        let behind = from.filter(|(key, _)| after.is_none_or(|after| *key > after));
         Ok(behind.take(most).map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 
-    fn scan_down(&self, prefix: &[u8], below: &[u8], most: usize) -> Result<Pairs, StoreError> {
+    fn scan_down(&self, prefix: &Key, below: &Key, most: usize) -> Result<Pairs, StoreError> {
         self.readable()?;
         let pairs = lock(&self.pairs);
-        let down = pairs.range(prefix.to_vec()..below.to_vec()).rev();
+        let down = pairs.range(prefix.clone()..below.clone()).rev();
         Ok(down.take(most).map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 
     fn wait_until_logged(&self) {}
 
-    fn note_unreadable(&self, key: &[u8], instead: Option<Vec<u8>>) {
+    fn note_unreadable(&self, key: &Key, instead: Option<Vec<u8>>) {
         match instead {
-            Some(instead) => drop(lock(&self.pairs).insert(key.to_vec(), instead)),
+            Some(instead) => drop(lock(&self.pairs).insert(key.clone(), instead)),
             None => drop(lock(&self.pairs).remove(key)),
         }
     }
 }
 
 impl ViewMut for InMemoryView {
-    fn put(&self, key: Vec<u8>, value: Vec<u8>) {
+    fn put(&self, key: Key, value: Vec<u8>) {
         lock(&self.pairs).insert(key, value);
     }
 
-    fn put_new(&self, key: Vec<u8>, value: Vec<u8>) {
+    fn put_new(&self, key: Key, value: Vec<u8>) {
         assert!(lock(&self.pairs).insert(key, value).is_none(), "it was there before");
     }
 
-    fn remove(&self, key: Vec<u8>) {
+    fn remove(&self, key: Key) {
         lock(&self.pairs).remove(&key);
     }
 
-    fn put_pieces(&self, key: &[u8], value: &[u8], most: u8) {
+    fn put_pieces(&self, key: &Key, value: &[u8], most: u8) {
         for number in 0..most {
-            self.remove([key, &[number]].concat());
+            self.remove(key.clone().with(&[number]));
         }
-        self.put([key, &[0]].concat(), value.to_vec());
+        self.put(key.clone().with(&[0]), value.to_vec());
     }
 
     fn is_live(&self) -> bool {
         true
     }
 
-    fn set_aside(&self, key: &[u8], _: Vec<u8>) {
-        self.remove(key.to_vec());
+    fn set_aside(&self, key: &Key, _: Vec<u8>) {
+        self.remove(key.clone());
     }
 
-    fn noted(&self, _: &[u8]) -> Vec<Vec<u8>> {
+    fn noted(&self, _: ValueKind) -> Vec<Key> {
         Vec::new()
     }
 

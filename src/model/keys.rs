@@ -1,31 +1,27 @@
-//! The keys of the view. Numbers are big-endian, so that keys sort numerically.
+//! What the keys of each kind of value consist of. Numbers are big-endian, so that keys sort numerically.
 //!
-//! | key | value |
-//! |---|---|
-//! | `A` | [`CheckpointPosition`](crate::model::record::CheckpointPosition): the checkpoint position |
-//! | `a` company 0 hour domain 0 source agent 0 part | [`GroupCounts`](crate::model::record::GroupCounts), [`GroupOutcomes`](crate::model::record::GroupOutcomes) or [`GroupTimes`](crate::model::record::GroupTimes): a part of the call report; hour u32, source and part one byte each |
-//! | `c` number | [`CountsRecord`](crate::model::record::CountsRecord): the number of its deliveries by state |
-//! | `d` number | [`DiscardRecord`](crate::model::progress::DiscardRecord): a discard in progress |
-//! | `e` id | [`ErasureRecord`](crate::model::record::ErasureRecord): the progress of an erasure; id u128 |
-//! | `b` id | u32: how many events of a fan-out are accepted; id u128, of its intent in the log |
-//! | `f` number sequence | [`DeliveryRecord`](crate::model::record::DeliveryRecord): a dead letter |
-//! | `h` number | [`HealthRecord`](crate::model::record::HealthRecord): its health |
-//! | `i` hash (16 bytes) | a producer's id of an accepted event: [`EventReceipt`](crate::model::receipts::EventReceipt) |
-//! | `k` | one byte: whether the values under `c` are as of `A` (1) or must be recounted (0) |
-//! | `lc` company position (8 and 16 bytes) | as `lt`, for each company, by the first bytes of a hash of its name |
-//! | `lh` hash (16 bytes) | [`ThreadRecord`](crate::model::record::ThreadRecord): the SMS thread of a company's call |
-//! | `lo` | empty: what is under `lc` is complete |
-//! | `lt` position (16 bytes) | the hash of the thread there; positions are ordered by the time of the latest message |
-//! | `m` hash (16 bytes) | a producer's id of a message: [`MessageReceipt`](crate::model::receipts::MessageReceipt) |
-//! | `n` number | u64: the sequence number that its next delivery gets |
-//! | `o` id | [`TokenRecord`](crate::model::record::TokenRecord): a token of the API; id u128 |
-//! | `p` | u64: how often the database was opened; written to verify that a write is synced |
-//! | `q` number sequence | [`DeliveryRecord`](crate::model::record::DeliveryRecord): a pending delivery |
-//! | `r` number id | [`ReplayRecord`](crate::model::progress::ReplayRecord): a replay in progress; id u128 |
-//! | `s` number piece | a piece of a [`SubscriptionRecord`](crate::model::record::SubscriptionRecord), pieces from 0; version 2 with a client certificate, 3 with its secrets sealed, 4 with later settings |
-//! | `t` hash (16 bytes) | [`CallRecord`](crate::model::record::CallRecord): the milestones of a call, for the report |
-//! | `u` company | ms u64: the latest event of a company without a webhook, see [`without_webhook`](crate::model::without_webhook) |
-//! | `x` key | an unreadable value that was set aside, by its original key ([`ValueKind`](crate::model::value::ValueKind)) |
+//! | kind | key | value |
+//! |---|---|---|
+//! | `Group` | company 0 hour domain 0 source agent 0 part | [`GroupCounts`](crate::model::record::GroupCounts), [`GroupOutcomes`](crate::model::record::GroupOutcomes) or [`GroupTimes`](crate::model::record::GroupTimes); hour u32, source and part one byte each |
+//! | `Counts` | number | [`CountsRecord`](crate::model::record::CountsRecord) |
+//! | `Discard` | number | [`DiscardRecord`](crate::model::progress::DiscardRecord) |
+//! | `Erasure` | id (u128) | [`ErasureRecord`](crate::model::record::ErasureRecord) |
+//! | `FanOut` | id (u128) of its intent in the log | u32: how many of its events are accepted |
+//! | `Dead`, `Owed` | number sequence | [`DeliveryRecord`](crate::model::record::DeliveryRecord) |
+//! | `Health` | number | [`HealthRecord`](crate::model::record::HealthRecord) |
+//! | `Producer` | hash (16 bytes) | [`EventReceipt`](crate::model::receipts::EventReceipt) |
+//! | `Counted` | | one byte, 0 or 1 |
+//! | `LatestOf` | company position (8 and 16 bytes) | as `Latest`, by the first bytes of a hash of the company's name |
+//! | `Thread` | hash (16 bytes) | [`ThreadRecord`](crate::model::record::ThreadRecord) |
+//! | `InOrder` | | empty: what is under `LatestOf` is complete |
+//! | `Latest` | position (16 bytes) | the hash of the thread there; positions are ordered by the time of the latest message |
+//! | `Message` | hash (16 bytes) | [`MessageReceipt`](crate::model::receipts::MessageReceipt) |
+//! | `Sequence` | number | u64 |
+//! | `Token` | id (u128) | [`TokenRecord`](crate::model::record::TokenRecord) |
+//! | `Replay` | number id (u128) | [`ReplayRecord`](crate::model::progress::ReplayRecord) |
+//! | `Subscription` | number piece | a piece of a [`SubscriptionRecord`](crate::model::record::SubscriptionRecord), pieces from 0; version 2 with a client certificate, 3 with its secrets sealed, 4 with later settings |
+//! | `Call` | hash (16 bytes) | [`CallRecord`](crate::model::record::CallRecord) |
+//! | `WithoutWebhook` | company | ms u64, see [`without_webhook`](crate::model::without_webhook) |
 //!
 //! `number` is the subscription's (u32), `sequence` the delivery's (u64). A record starts with one byte for its
 //! version.
@@ -35,169 +31,118 @@ use sha2::{Digest as _, Sha256};
 use crate::core::call::Place;
 use crate::core::event::{Domain, Source};
 use crate::core::id::{DeliveryId, ErasureId, TokenId};
+use crate::model::key::{Key, ValueKind};
 
-/// The checkpoint position.
-pub(crate) const APPLIED: &[u8] = b"A";
-/// Prefix of dead letters.
-pub(crate) const DEAD: u8 = b'f';
-/// Prefix of pending deliveries.
-pub(crate) const OWED: u8 = b'q';
-/// Prefix of producers' ids.
-pub(crate) const PRODUCER: u8 = b'i';
-/// Prefix of producers' ids of messages.
-pub(crate) const MESSAGE: u8 = b'm';
-/// Prefix of SMS threads.
-pub(crate) const THREAD: [u8; 2] = *b"lh";
-/// Prefix of the order of SMS threads.
-pub(crate) const LATEST: [u8; 2] = *b"lt";
-/// Prefix of the order of SMS threads of each company.
-pub(crate) const LATEST_OF: [u8; 2] = *b"lc";
-/// The key that marks the per-company thread order as complete.
-pub(crate) const IN_ORDER: &[u8] = b"lo";
-/// Prefix of the call report.
-pub(crate) const GROUP: u8 = b'a';
-/// Prefix of call records.
-pub(crate) const CALL: u8 = b't';
-/// Prefix of erasures.
-pub(crate) const ERASURE: u8 = b'e';
-/// Prefix of fan-outs.
-pub(crate) const FAN_OUT: u8 = b'b';
-/// Prefix of replays.
-pub(crate) const REPLAY: u8 = b'r';
-/// Prefix of discards.
-pub(crate) const DISCARD: u8 = b'd';
-/// Prefix of subscriptions' counts.
-pub(crate) const COUNTS: u8 = b'c';
-/// Prefix of unreadable values that were set aside.
-pub(crate) const SET_ASIDE: u8 = b'x';
-/// Prefix of subscriptions' health.
-pub(crate) const HEALTH: u8 = b'h';
-/// Prefix of subscriptions' next sequence numbers.
-pub(crate) const SEQUENCE: u8 = b'n';
-/// Prefix of tokens.
-pub(crate) const TOKEN: u8 = b'o';
-/// Prefix of companies without a webhook that post events.
-pub(crate) const WITHOUT_WEBHOOK: u8 = b'u';
-/// Prefix of subscriptions.
-pub(crate) const SUBSCRIPTION: u8 = b's';
-/// The key that says whether the counts are valid.
-pub(crate) const COUNTED: &[u8] = b"k";
-/// The counter of openings.
-pub(crate) const OPENED: &[u8] = b"p";
 /// The maximum number of pieces of a subscription's record.
 pub(crate) const SUBSCRIPTION_PIECES: u8 = 8;
 
-/// `prefix` and a subscription's number.
-pub(crate) fn numbered(prefix: u8, number: u32) -> Vec<u8> {
-    let mut key = vec![prefix];
-    key.extend_from_slice(&number.to_be_bytes());
-    key
+/// A key of a kind that begins with a subscription's number.
+pub(crate) fn numbered(kind: ValueKind, number: u32) -> Key {
+    Key::new(kind, number.to_be_bytes().to_vec())
 }
 
-/// The key of a pending delivery or dead letter (`prefix`).
-pub(crate) fn delivery(prefix: u8, id: DeliveryId) -> Vec<u8> {
-    sequence(prefix, id.subscription_number(), id.sequence())
+/// The key of a pending delivery or dead letter.
+pub(crate) fn delivery(kind: ValueKind, id: DeliveryId) -> Key {
+    sequence(kind, id.subscription_number(), id.sequence())
 }
 
 /// The key of a subscription's counts.
-pub(crate) fn counts(number: u32) -> Vec<u8> {
-    numbered(COUNTS, number)
+pub(crate) fn counts(number: u32) -> Key {
+    numbered(ValueKind::Counts, number)
 }
 
 /// The key of a subscription's health.
-pub(crate) fn health(number: u32) -> Vec<u8> {
-    numbered(HEALTH, number)
+pub(crate) fn health(number: u32) -> Key {
+    numbered(ValueKind::Health, number)
 }
 
 /// The key of a subscription's next sequence number.
-pub(crate) fn next_sequence(number: u32) -> Vec<u8> {
-    numbered(SEQUENCE, number)
+pub(crate) fn next_sequence(number: u32) -> Key {
+    numbered(ValueKind::Sequence, number)
 }
 
 /// The key of a replay.
-pub(crate) fn replay(number: u32, id: u128) -> Vec<u8> {
-    let mut key = numbered(REPLAY, number);
-    key.extend_from_slice(&id.to_be_bytes());
-    key
+pub(crate) fn replay(number: u32, id: u128) -> Key {
+    numbered(ValueKind::Replay, number).with(&id.to_be_bytes())
 }
 
-/// The key of a pending delivery or dead letter (`prefix`) by its sequence number.
-pub(crate) fn sequence(prefix: u8, number: u32, sequence: u64) -> Vec<u8> {
-    let mut key = numbered(prefix, number);
-    key.extend_from_slice(&sequence.to_be_bytes());
-    key
+/// The key of a pending delivery or dead letter by its sequence number.
+pub(crate) fn sequence(kind: ValueKind, number: u32, sequence: u64) -> Key {
+    numbered(kind, number).with(&sequence.to_be_bytes())
 }
 
 /// The key of a token.
-pub(crate) fn token(id: TokenId) -> Vec<u8> {
-    let mut key = vec![TOKEN];
-    key.extend_from_slice(&id.bits().to_be_bytes());
-    key
+pub(crate) fn token(id: TokenId) -> Key {
+    Key::new(ValueKind::Token, id.bits().to_be_bytes().to_vec())
 }
 
 /// The key of a producer's id of an event.
-pub(crate) fn producer(company: &str, id: &str) -> Vec<u8> {
-    of_company(&[PRODUCER], company, id)
+pub(crate) fn producer(company: &str, id: &str) -> Key {
+    of_company(ValueKind::Producer, company, id)
 }
 
 /// The key of a producer's id of a message.
-pub(crate) fn message(company: &str, id: &str) -> Vec<u8> {
-    of_company(&[MESSAGE], company, id)
+pub(crate) fn message(company: &str, id: &str) -> Key {
+    of_company(ValueKind::Message, company, id)
 }
 
 /// The key of a company without a webhook.
-pub(crate) fn without_webhook(company: &str) -> Vec<u8> {
-    [&[WITHOUT_WEBHOOK], company.as_bytes()].concat()
+pub(crate) fn without_webhook(company: &str) -> Key {
+    Key::new(ValueKind::WithoutWebhook, company.as_bytes().to_vec())
 }
 
 /// The key of the SMS thread of a call.
-pub(crate) fn thread(company: &str, call: &str) -> Vec<u8> {
-    of_company(&THREAD, company, call)
+pub(crate) fn thread(company: &str, call: &str) -> Key {
+    of_company(ValueKind::Thread, company, call)
+}
+
+/// The key of the SMS thread with this hash.
+pub(crate) fn thread_of(hash: &[u8]) -> Key {
+    Key::new(ValueKind::Thread, hash.to_vec())
 }
 
 /// The key of an erasure.
-pub(crate) fn erasure(id: ErasureId) -> Vec<u8> {
-    [&[ERASURE], &id.bits().to_be_bytes()[..]].concat()
+pub(crate) fn erasure(id: ErasureId) -> Key {
+    Key::new(ValueKind::Erasure, id.bits().to_be_bytes().to_vec())
 }
 
 /// The key of a fan-out.
-pub(crate) fn fan_out(id: u128) -> Vec<u8> {
-    [&[FAN_OUT], &id.to_be_bytes()[..]].concat()
+pub(crate) fn fan_out(id: u128) -> Key {
+    Key::new(ValueKind::FanOut, id.to_be_bytes().to_vec())
 }
 
 /// The key of a position in the thread order.
-pub(crate) fn latest(place: u128) -> Vec<u8> {
-    [&LATEST[..], &place.to_be_bytes()].concat()
+pub(crate) fn latest(place: u128) -> Key {
+    Key::new(ValueKind::Latest, place.to_be_bytes().to_vec())
 }
 
-/// The key prefix of a company's thread order.
-pub(crate) fn latest_of(company: &str) -> Vec<u8> {
-    let hash = Sha256::digest(company.as_bytes());
-    [&LATEST_OF[..], &hash[..8]].concat()
+/// The beginning of the keys of a company's thread order.
+pub(crate) fn latest_of(company: &str) -> Key {
+    Key::new(ValueKind::LatestOf, Sha256::digest(company.as_bytes())[..8].to_vec())
 }
 
 /// The key of a position in a company's thread order.
-pub(crate) fn latest_in(company: &str, place: u128) -> Vec<u8> {
-    [&latest_of(company)[..], &place.to_be_bytes()].concat()
+pub(crate) fn latest_in(company: &str, place: u128) -> Key {
+    latest_of(company).with(&place.to_be_bytes())
 }
 
 /// The position at the end of a key of a thread order.
-pub(crate) fn place_in(key: &[u8]) -> Option<u128> {
-    key.last_chunk().map(|place| u128::from_be_bytes(*place))
+pub(crate) fn place_in(key: &Key) -> Option<u128> {
+    key.rest().last_chunk().map(|place| u128::from_be_bytes(*place))
 }
 
 /// The key of a call record.
-pub(crate) fn call(company: &str, call: &str) -> Vec<u8> {
-    of_company(&[CALL], company, call)
+pub(crate) fn call(company: &str, call: &str) -> Key {
+    of_company(ValueKind::Call, company, call)
 }
 
-/// `prefix` and a hash of an id that is unique within a company.
-fn of_company(prefix: &[u8], company: &str, id: &str) -> Vec<u8> {
+/// A key that is a hash of an id that is unique within a company.
+fn of_company(kind: ValueKind, company: &str, id: &str) -> Key {
     let mut hash = Sha256::new();
     hash.update((company.len() as u64).to_be_bytes());
     hash.update(company.as_bytes());
     hash.update(id.as_bytes());
-    [prefix, &hash.finalize()[..16]].concat()
+    Key::new(kind, hash.finalize()[..16].to_vec())
 }
 
 /// What a key holds of a group of calls; the number is part of the key.
@@ -225,43 +170,42 @@ impl GroupPart {
 /// Sources as bytes of group keys.
 const SOURCES: [(Source, u8); 3] = [(Source::Widget, 1), (Source::LeadConnect, 2), (Source::Api, 3)];
 
-/// The key prefix of all groups, or of a company's.
-pub(crate) fn groups(company: Option<&str>) -> Vec<u8> {
-    let mut key = vec![GROUP];
-    if let Some(company) = company {
-        key.extend_from_slice(company.as_bytes());
-        key.push(0);
+/// The beginning of the keys of all groups, or of a company's.
+pub(crate) fn groups(company: Option<&str>) -> Key {
+    let all = Key::all(ValueKind::Group);
+    match company {
+        Some(company) => all.with(company.as_bytes()).with(&[0]),
+        None => all,
     }
-    key
 }
 
 /// A key just before those of a company's groups from this hour on.
-pub(crate) fn groups_from(company: &str, hour: u32) -> Vec<u8> {
-    [&groups(Some(company))[..], &hour.to_be_bytes()].concat()
+pub(crate) fn groups_from(company: &str, hour: u32) -> Key {
+    groups(Some(company)).with(&hour.to_be_bytes())
 }
 
 /// A key just after those of all of a company's groups.
-pub(crate) fn groups_behind(company: &str) -> Vec<u8> {
-    [&[GROUP], company.as_bytes(), &[1]].concat()
+pub(crate) fn groups_behind(company: &str) -> Key {
+    Key::all(ValueKind::Group).with(company.as_bytes()).with(&[1])
 }
 
 /// The key of a part of a group. Names have no control characters, so each ends at a zero byte.
-pub(crate) fn group(company: &str, place: &Place, part: GroupPart) -> Vec<u8> {
+pub(crate) fn group(company: &str, place: &Place, part: GroupPart) -> Key {
     let domain = place.domain.as_ref().map_or("", |domain| domain.as_str()).as_bytes();
     let source = SOURCES.iter().find(|(source, _)| *source == place.source).map_or(0, |(_, byte)| *byte);
     let agent = place.agent.as_deref().unwrap_or("").as_bytes();
-    [&groups_from(company, place.hour), domain, &[0, source], agent, &[0, part as u8]].concat()
+    groups_from(company, place.hour).with(&[domain, &[0, source], agent, &[0, part as u8]].concat())
 }
 
 /// The company, place and part in the key of a group.
-pub(crate) fn group_in(key: &[u8]) -> Option<(String, Place, GroupPart)> {
+pub(crate) fn group_in(key: &Key) -> Option<(String, Place, GroupPart)> {
     fn name<'k>(key: &mut &'k [u8]) -> Option<&'k str> {
         let end = key.iter().position(|byte| *byte == 0)?;
         let (name, rest) = (&key[..end], &key[end + 1..]);
         *key = rest;
         std::str::from_utf8(name).ok()
     }
-    let mut rest = key.strip_prefix(&[GROUP])?;
+    let mut rest = Some(key.rest()).filter(|_| key.kind() == ValueKind::Group)?;
     let company = name(&mut rest)?.to_owned();
     let (hour, behind) = rest.split_first_chunk::<4>()?;
     rest = behind;
@@ -276,6 +220,6 @@ pub(crate) fn group_in(key: &[u8]) -> Option<(String, Place, GroupPart)> {
 }
 
 /// The subscription number in a key of a kind that begins with one.
-pub(crate) fn number_in(key: &[u8]) -> Option<u32> {
-    key.get(1..5)?.try_into().ok().map(u32::from_be_bytes)
+pub(crate) fn number_in(key: &Key) -> Option<u32> {
+    key.rest().get(..4)?.try_into().ok().map(u32::from_be_bytes)
 }

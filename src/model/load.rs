@@ -9,6 +9,7 @@ use crate::core::id::{AttemptId, SubscriptionId};
 use crate::core::seal::Keyring;
 use crate::model::error::StoreError;
 use crate::model::health::Health;
+use crate::model::key::{Key, ValueKind};
 use crate::model::lock::lock;
 use crate::model::record::{self, HealthRecord, Kind as _, Logged, SubscriptionRecord, TokenRecord};
 use crate::model::registry::Registry;
@@ -50,7 +51,7 @@ pub(crate) fn registry(
     let mut registry = Registry::numbering_from(next_number, keys);
     let mut skipped = false;
     let mut records: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
-    for (key, piece) in view.scan(&[keys::SUBSCRIPTION], None, usize::MAX)? {
+    for (key, piece) in view.scan(&Key::all(ValueKind::Subscription), None, usize::MAX)? {
         let number = keys::number_in(&key).unwrap_or(0);
         records.entry(number).or_default().extend(piece);
     }
@@ -90,13 +91,13 @@ pub(crate) fn registry(
         }
     }
     let unreadable = || StoreError::corrupt_state("has a replay or a discard that cannot be read");
-    for (_, value) in view.scan(&[keys::REPLAY], None, usize::MAX)? {
+    for (_, value) in view.scan(&Key::all(ValueKind::Replay), None, usize::MAX)? {
         registry.put_replay(record::unversioned(&value).ok_or_else(unreadable)?);
     }
-    for (_, value) in view.scan(&[keys::DISCARD], None, usize::MAX)? {
+    for (_, value) in view.scan(&Key::all(ValueKind::Discard), None, usize::MAX)? {
         registry.put_discard(record::unversioned(&value).ok_or_else(unreadable)?);
     }
-    for (_, value) in view.scan(&[keys::TOKEN], None, usize::MAX)? {
+    for (_, value) in view.scan(&Key::all(ValueKind::Token), None, usize::MAX)? {
         let token = record::unversioned::<TokenRecord>(&value).and_then(TokenRecord::token);
         let unreadable = || StoreError::corrupt_state("has a token of the API that cannot be read");
         registry.tokens.put(token.ok_or_else(unreadable)?);
@@ -110,7 +111,7 @@ const ENTRIES_LOOKED_AT: u32 = 10_000;
 
 /// Rebuilds unreadable health records from the log: the outcomes of the last attempts, back to the last success.
 pub(crate) fn rebuild_health(view: &dyn ViewMut, registry: &Mutex<Registry>, log: &dyn Log) -> Result<(), StoreError> {
-    for key in view.noted(&[keys::HEALTH]) {
+    for key in view.noted(ValueKind::Health) {
         let number = keys::number_in(&key).unwrap_or(0);
         let id = lock(registry).state_mut(number).map(|state| state.subscription.id);
         let health = id.map_or_else(|| Ok(Health::default()), |id| health_in(log, id))?;

@@ -9,6 +9,7 @@ use crate::core::delivery::Delivery;
 use crate::core::seal::Keyring;
 use crate::core::subscription::Subscription;
 use crate::model::error::StoreError;
+use crate::model::key::{Key, ValueKind};
 use crate::model::lock::lock;
 use crate::model::manual::{ENDED_AT_ONCE, cancel_all, end, has_events};
 use crate::model::notice::StoreEvent;
@@ -30,7 +31,7 @@ pub(crate) const fn begin_snapshot(carried: &mut Carried) {
 /// Schedules the ending of deliveries whose event has expired, and the removal of expired threads.
 pub(crate) fn begin_expiring(carried: &mut Carried) {
     carried.progress.ending.get_or_insert(0);
-    carried.progress.threads.get_or_insert_with(|| keys::LATEST.to_vec());
+    carried.progress.threads.get_or_insert_with(|| Key::all(ValueKind::Latest));
     carried.has_work = true;
 }
 
@@ -99,8 +100,8 @@ fn log_resealing(turn: &mut Turn<'_>) {
 fn cancel_deleted(turn: &mut Turn<'_>) -> Result<bool, StoreError> {
     let Some(number) = lock(turn.registry).deleted().first().copied() else { return Ok(false) };
     let mut left = Vec::new();
-    for prefix in [keys::OWED, keys::DEAD] {
-        left.extend(turn.scan(&keys::numbered(prefix, number), None, ENDED_AT_ONCE)?);
+    for kind in [ValueKind::Owed, ValueKind::Dead] {
+        left.extend(turn.scan(&keys::numbered(kind, number), None, ENDED_AT_ONCE)?);
     }
     if left.is_empty() {
         turn.write(vec![Record::from(SubscriptionRemoved(number))]);
@@ -143,16 +144,16 @@ fn end_old_of(
     const WHY: &str = "it was not delivered while its event was kept (`event_age` in [retention])";
     let expired_before = turn.settings.retention.events_over(turn.now);
     let mut ended = 0;
-    for prefix in [keys::OWED, keys::DEAD] {
+    for kind in [ValueKind::Owed, ValueKind::Dead] {
         // They are in order of acceptance: none follows the first that has not expired.
-        let oldest = turn.scan(&keys::numbered(prefix, number), None, most - ended)?;
+        let oldest = turn.scan(&keys::numbered(kind, number), None, most - ended)?;
         let expired = oldest.into_iter().map_while(|(_, value)| {
             let delivery = record::delivery_of(&value)?;
             (delivery.event.timestamp() < expired_before).then_some(delivery)
         });
         let old: Vec<Delivery> = expired.collect();
         // A dead letter needs no log entry.
-        if prefix == keys::OWED && !has_events(turn, &old) {
+        if kind == ValueKind::Owed && !has_events(turn, &old) {
             return Ok(None);
         }
         for delivery in old {

@@ -6,6 +6,7 @@ use crate::core::id::AttemptId;
 use crate::core::subscription::Subscription;
 use crate::model::attempts::has_replay;
 use crate::model::error::StoreError;
+use crate::model::key::Key;
 use crate::model::known::{KnownDelivery, KnownEvent};
 use crate::model::lock::lock;
 use crate::model::notice::StoreEvent;
@@ -103,7 +104,7 @@ pub(crate) fn has_events(turn: &mut Turn<'_>, deliveries: &[Delivery]) -> bool {
 
 /// Cancels the deliveries in these values of subscription `number`; returns false if their events have to be read
 /// first.
-pub(crate) fn cancel_all(turn: &mut Turn<'_>, number: u32, values: &[(Vec<u8>, Vec<u8>)], why: &str) -> bool {
+pub(crate) fn cancel_all(turn: &mut Turn<'_>, number: u32, values: &[(Key, Vec<u8>)], why: &str) -> bool {
     let Some(subscription) = lock(turn.registry).state_mut(number).map(|state| state.subscription.clone()) else {
         return true;
     };

@@ -21,6 +21,7 @@ pub(crate) mod handler;
 pub(crate) mod health;
 #[cfg(test)]
 pub(crate) mod in_memory;
+pub(crate) mod key;
 pub(crate) mod keys;
 pub(crate) mod known;
 pub(crate) mod load;

@@ -16,6 +16,7 @@ use crate::model::accepted_delivery::AcceptedDelivery;
 use crate::model::command::Replay;
 use crate::model::error::StoreError;
 use crate::model::filter::ReplayFilter;
+use crate::model::key::ValueKind;
 use crate::model::keys;
 use crate::model::lock::lock;
 use crate::model::manual::{ENDED_AT_ONCE, cancel_all};
@@ -73,9 +74,9 @@ pub(crate) fn plan(
 /// The current state of a delivery that would be requeued; `None` if it is pending already, or is not a dead letter and
 /// only those are wanted.
 fn prior_state(view: &dyn View, id: DeliveryId, failed_only: bool) -> Result<Option<PriorState>, StoreError> {
-    let has = |prefix| view.get(&keys::delivery(prefix, id)).map(|value| value.is_some());
-    let dead = has(keys::DEAD)?;
-    if has(keys::OWED)? || (failed_only && !dead) {
+    let has = |kind| view.get(&keys::delivery(kind, id)).map(|value| value.is_some());
+    let dead = has(ValueKind::Dead)?;
+    if has(ValueKind::Owed)? || (failed_only && !dead) {
         return Ok(None);
     }
     Ok(Some(PriorState::from(dead.then_some(State::Failed))))
@@ -121,8 +122,8 @@ pub(crate) fn discard(turn: &mut Turn<'_>, id: SubscriptionId) -> Result<u64, St
 pub(crate) fn discard_some(turn: &mut Turn<'_>) -> Result<bool, StoreError> {
     let discards = lock(turn.registry).discards();
     let Some(discard) = discards.first().copied() else { return Ok(false) };
-    let mut left = turn.scan(&keys::numbered(keys::OWED, discard.number), None, ENDED_AT_ONCE)?;
-    let last = keys::sequence(keys::OWED, discard.number, discard.last);
+    let mut left = turn.scan(&keys::numbered(ValueKind::Owed, discard.number), None, ENDED_AT_ONCE)?;
+    let last = keys::sequence(ValueKind::Owed, discard.number, discard.last);
     left.retain(|(key, _)| *key <= last);
     if left.is_empty() {
         turn.write(vec![Record::from(DiscardRecord { last: 0, ..discard })]);
@@ -146,7 +147,7 @@ pub(crate) fn replay_some(turn: &mut Turn<'_>) -> Result<bool, StoreError> {
 fn advance(turn: &mut Turn<'_>, before: &ReplayRecord) -> Result<bool, StoreError> {
     let mut outstanding = Vec::with_capacity(REPLAYED_AT_ONCE);
     for sequence in &before.outstanding {
-        if turn.get(&keys::sequence(keys::OWED, before.number, *sequence))?.is_some() {
+        if turn.get(&keys::sequence(ValueKind::Owed, before.number, *sequence))?.is_some() {
             outstanding.push(*sequence);
         }
     }
@@ -233,7 +234,7 @@ mod tests {
         let posted = (0..20).map(|n| event(&format!("c{n}"), None)).collect();
         engine.decide(|turn| accept::accept(turn, posted)).0.unwrap();
         let owed = |engine: &InMemory| -> Vec<Delivery> {
-            let found = engine.view.scan(&keys::numbered(keys::OWED, 1), None, 100).unwrap();
+            let found = engine.view.scan(&keys::numbered(ValueKind::Owed, 1), None, 100).unwrap();
             found.iter().map(|(_, value)| record::delivery_of(value).unwrap()).collect()
         };
         for delivery in owed(&engine) {

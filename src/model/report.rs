@@ -25,6 +25,7 @@ use crate::core::id::{EventId, MessageId};
 use crate::core::report::{By, Figures, Part, Report, tally};
 use crate::model::error::StoreError;
 use crate::model::filter::ReportFilter;
+use crate::model::key::Key;
 use crate::model::keys::{self, GroupPart};
 use crate::model::record::{
     Accepted, Body, CallRecord, GroupCounts, GroupOutcomes, GroupTimes, MessageRecord, Record, unversioned, versioned,
@@ -140,9 +141,9 @@ pub(crate) fn report(
     let from = filter.since.map_or(0, |since| hour(since.millis()));
     let until = filter.until.map_or(u32::MAX, |until| hour(until.millis().saturating_add(3_599_999)));
     let mut report = Report::default();
-    let mut after: Option<Vec<u8>> = None;
+    let mut after: Option<Key> = None;
     loop {
-        let page = view.scan(&prefix, after.as_deref(), PAGE)?;
+        let page = view.scan(&prefix, after.as_ref(), PAGE)?;
         let Some((last, _)) = page.last() else { return Ok(Some(report)) };
         after = Some(last.clone());
         for (key, value) in &page {
@@ -175,7 +176,7 @@ fn hour(millis: u64) -> u32 {
 
 impl Group {
     /// If it is outside the hours: the key after which the next one inside may be.
-    fn skip(&self, from: u32, until: u32) -> Option<Vec<u8>> {
+    fn skip(&self, from: u32, until: u32) -> Option<Key> {
         if self.place.hour < from {
             return Some(keys::groups_from(&self.company, from));
         }

@@ -10,6 +10,7 @@ use crate::core::time::Timestamp;
 use crate::model::conversations::Threads;
 use crate::model::error::StoreError;
 use crate::model::expiry::Expiry;
+use crate::model::key::Key;
 use crate::model::notice::{Committed, StoreEvent};
 use crate::model::read_ahead::{ReadAhead, Request};
 use crate::model::record::{Record, Target};
@@ -59,7 +60,7 @@ pub(crate) struct Progress {
     /// Ending deliveries of expired events: the next subscription number.
     pub(crate) ending: Option<u32>,
     /// Removing expired threads: the key to continue after.
-    pub(crate) threads: Option<Vec<u8>>,
+    pub(crate) threads: Option<Key>,
     /// The number of subscriptions resealed on the way.
     pub(crate) sealed_anew: usize,
 }
@@ -142,12 +143,12 @@ impl<'t> Turn<'t> {
     }
 
     /// The value of `key`. If it cannot be read, the engine stops before anything of this turn is acknowledged.
-    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+    pub(crate) fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
         self.view.get(key).inspect_err(|error| self.view.note_failure(error.clone()))
     }
 
     /// As [`View::scan`](crate::model::view::View::scan), with the same consequence on errors.
-    pub(crate) fn scan(&self, prefix: &[u8], after: Option<&[u8]>, most: usize) -> Result<Pairs, StoreError> {
+    pub(crate) fn scan(&self, prefix: &Key, after: Option<&Key>, most: usize) -> Result<Pairs, StoreError> {
         self.view.scan(prefix, after, most).inspect_err(|error| self.view.note_failure(error.clone()))
     }
 }

@@ -10,54 +10,55 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::core::time::Timestamp;
 use crate::model::error::StoreError;
+use crate::model::key::{Key, ValueKind};
 use crate::model::page::Reads;
 use crate::model::record::Head;
 use crate::model::term::{Term, Terms};
 
 /// Keys with their values.
-pub(crate) type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+pub(crate) type Pairs = Vec<(Key, Vec<u8>)>;
 
 /// The view, for reading.
 pub(crate) trait View: Send + Sync {
     /// The value of `key`.
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+    fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// Up to `most` keys with values that begin with `prefix` and lie above `after`, ascending.
-    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, most: usize) -> Result<Pairs, StoreError>;
+    fn scan(&self, prefix: &Key, after: Option<&Key>, most: usize) -> Result<Pairs, StoreError>;
 
     /// Up to `most` keys with values that begin with `prefix` and lie below `below`, descending.
-    fn scan_down(&self, prefix: &[u8], below: &[u8], most: usize) -> Result<Pairs, StoreError>;
+    fn scan_down(&self, prefix: &Key, below: &Key, most: usize) -> Result<Pairs, StoreError>;
 
     /// Waits until the log contains what the view had at the time of the call: for a reader that found something in
     /// neither, or is about to answer with what it found in the view.
     fn wait_until_logged(&self);
 
     /// Reports an unreadable derived value, sets it aside and replaces it by `instead`.
-    fn note_unreadable(&self, key: &[u8], instead: Option<Vec<u8>>);
+    fn note_unreadable(&self, key: &Key, instead: Option<Vec<u8>>);
 }
 
 /// The view, for the one thread that applies records.
 pub(crate) trait ViewMut: View {
     /// Sets `key`.
-    fn put(&self, key: Vec<u8>, value: Vec<u8>);
+    fn put(&self, key: Key, value: Vec<u8>);
 
     /// Sets `key`, which was never set before.
-    fn put_new(&self, key: Vec<u8>, value: Vec<u8>);
+    fn put_new(&self, key: Key, value: Vec<u8>);
 
     /// Removes `key`.
-    fn remove(&self, key: Vec<u8>);
+    fn remove(&self, key: Key);
 
     /// Sets `key` to a value of any length: pieces under the key and a number, at most `most`.
-    fn put_pieces(&self, key: &[u8], value: &[u8], most: u8);
+    fn put_pieces(&self, key: &Key, value: &[u8], most: u8);
 
     /// Whether recovery is over: until then the view may be of a later time than the record being applied.
     fn is_live(&self) -> bool;
 
     /// Sets an unreadable derived value aside, at once, and reports it.
-    fn set_aside(&self, key: &[u8], value: Vec<u8>);
+    fn set_aside(&self, key: &Key, value: Vec<u8>);
 
-    /// The keys of derived values that begin with `prefix` and were [reported](View::note_unreadable).
-    fn noted(&self, prefix: &[u8]) -> Vec<Vec<u8>>;
+    /// The keys of derived values of this kind that were [reported](View::note_unreadable).
+    fn noted(&self, kind: ValueKind) -> Vec<Key>;
 
     /// Reports that a record could not be applied completely: the engine stops before any of it is acknowledged.
     fn note_failure(&self, error: StoreError);

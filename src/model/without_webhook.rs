@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use crate::core::event::Company;
 use crate::core::time::Timestamp;
 use crate::model::error::StoreError;
+use crate::model::key::{Key, ValueKind};
 use crate::model::keys;
 use crate::model::view::{View, ViewMut};
 
@@ -26,8 +27,8 @@ impl CompaniesWithoutWebhook {
     /// Loads them from the view. Unreadable ones are set aside.
     pub(crate) fn read(view: &dyn View) -> Result<Self, StoreError> {
         let mut known = HashMap::new();
-        for (key, value) in view.scan(&[keys::WITHOUT_WEBHOOK], None, MOST * 2)? {
-            let company = std::str::from_utf8(&key[1..]).ok().and_then(|name| Company::parse(name).ok());
+        for (key, value) in view.scan(&Key::all(ValueKind::WithoutWebhook), None, MOST * 2)? {
+            let company = std::str::from_utf8(key.rest()).ok().and_then(|name| Company::parse(name).ok());
             let at = value.try_into().ok().map(|bytes| Timestamp::from_millis(u64::from_be_bytes(bytes)));
             match company.zip(at) {
                 Some(pair) => drop(known.insert(pair.0, pair.1)),

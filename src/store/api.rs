@@ -17,6 +17,7 @@ use crate::model::deliveries::DeliveryQuery;
 use crate::model::error::StoreError;
 use crate::model::filter::{DeliveryFilter, EventFilter, LogFilter, ReplayFilter};
 use crate::model::health::{Counts, Health};
+use crate::model::key::ValueKind;
 use crate::model::known::KnownDelivery;
 use crate::model::lock::lock;
 use crate::model::page::{DeliveryCursor, Page, Reads};
@@ -344,8 +345,8 @@ impl Store {
     /// # Errors
     /// The view cannot be read, or is damaged.
     pub fn owed_after(&self, number: u32, after: u64, most: usize) -> Result<Vec<Delivery>, StoreError> {
-        let from = keys::sequence(keys::OWED, number, after);
-        let found = self.view().scan(&keys::numbered(keys::OWED, number), Some(&from), most)?;
+        let from = keys::sequence(ValueKind::Owed, number, after);
+        let found = self.view().scan(&keys::numbered(ValueKind::Owed, number), Some(&from), most)?;
         let unreadable =
             || StoreError::corrupt_state(format!("has a delivery of subscription number {number} that cannot be read"));
         found.iter().map(|(_, value)| record::delivery_of(value).ok_or_else(unreadable)).collect()

@@ -14,14 +14,15 @@ use crate::model::conversations::read;
 use crate::model::erase::noted_last;
 use crate::model::erasure::Erasure;
 use crate::model::error::StoreError;
+use crate::model::key::{Key, ValueKind};
 use crate::model::known::{KnownDelivery, KnownEvent};
 use crate::model::query::{self, lowest_id};
 use crate::model::record::{self, Accepted, ErasureRecord, Kind as _};
 use crate::model::redaction::Rule;
 use crate::model::term::Term;
 use crate::model::turn::fresh_bits;
+use crate::model::value;
 use crate::model::view::Wanted;
-use crate::model::{keys, value};
 use crate::store::api::Store;
 use crate::store::conversations::evict_thread;
 
@@ -85,7 +86,7 @@ impl Store {
     /// # Errors
     /// The view cannot be read.
     pub fn erasures(&self, company: Option<&Company>) -> Result<Vec<Erasure>, StoreError> {
-        let all = self.view().scan(&[keys::ERASURE], None, usize::MAX)?;
+        let all = self.view().scan(&Key::all(ValueKind::Erasure), None, usize::MAX)?;
         let mut found: Vec<Erasure> = Vec::new();
         for (key, value) in &all {
             let Some(id) = value::erasure_in(key) else { continue };

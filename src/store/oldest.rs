@@ -13,6 +13,7 @@ use std::sync::Arc;
 use crate::core::subscription::Subscription;
 use crate::core::time::Timestamp;
 use crate::model::error::StoreError;
+use crate::model::key::ValueKind;
 use crate::model::lock::lock;
 use crate::model::{keys, record};
 use crate::store::api::Store;
@@ -37,7 +38,7 @@ impl Store {
             if oldest.is_some_and(|(at, _)| at <= since) {
                 break;
             }
-            let first = self.view().scan(&keys::numbered(keys::OWED, number), None, 1)?;
+            let first = self.view().scan(&keys::numbered(ValueKind::Owed, number), None, 1)?;
             // It may have been sent in the meantime.
             let Some(first) = first.first().and_then(|(_, value)| record::delivery_of(value)) else { continue };
             let at = first.id.timestamp();

@@ -14,6 +14,8 @@ use crate::core::seal::Keyring;
 use crate::core::subscription::{DisabledReason, Subscription};
 use crate::core::subscription_input::{Change as Patch, Draft};
 use crate::core::time::Timestamp;
+use crate::engine::embedded::kv::stored_key::{POSITION, stored};
+use crate::model::key::{Key, ValueKind};
 use crate::model::keys;
 
 use super::*;
@@ -348,12 +350,13 @@ fn cut_short(early: &Path, late: &Path) {
     std::fs::copy(early.join("state/reached"), late.join("state/reached")).unwrap();
     let open = |dir: &Path| sled::Config::new().path(dir.join("state")).flush_every_ms(None).open().unwrap();
     let (early, late) = (open(early), open(late));
-    late.remove(keys::COUNTED).unwrap();
-    late.remove(b"A").unwrap();
+    late.remove(stored(&Key::all(ValueKind::Counted))).unwrap();
+    late.remove(POSITION).unwrap();
     for number in 1..=3 {
-        late.remove(keys::counts(number)).unwrap();
+        late.remove(stored(&keys::counts(number))).unwrap();
     }
-    for key in [keys::COUNTED.to_vec(), b"A".to_vec(), keys::counts(1), keys::counts(2), keys::counts(3)] {
+    let counts = [Key::all(ValueKind::Counted), keys::counts(1), keys::counts(2), keys::counts(3)];
+    for key in counts.iter().map(stored).chain([POSITION.to_vec()]) {
         if let Some(value) = early.get(&key).unwrap() {
             late.insert(key, value).unwrap();
         }

@@ -71,7 +71,7 @@ const RESERVED: &[Reserved] = &[
     },
     Reserved {
         words: &["bincode"],
-        places: &["src/model/record/", "src/model/progress.rs"],
+        places: &["src/model/record/", "src/model/progress.rs", "src/engine/embedded/position.rs"],
         instead: "make it a record of `model::record`",
     },
     Reserved {

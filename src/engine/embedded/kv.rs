@@ -11,6 +11,7 @@
 mod filter;
 mod memtable;
 mod repair;
+pub(crate) mod stored_key;
 mod unreadable;
 
 use std::cmp::Ordering;
@@ -21,13 +22,15 @@ use std::thread::JoinHandle;
 
 use crate::engine::embedded::commit_barrier::{CommitBarrier, CommitGuard};
 use crate::engine::embedded::deadline;
+use crate::engine::embedded::position::CheckpointPosition;
 use crate::model::error::{StateError, StoreError};
-use crate::model::keys;
-use crate::model::record::{self, CheckpointPosition};
+use crate::model::key::{Key, ValueKind};
+use crate::model::record;
 use crate::model::view::{Pairs, View, ViewMut};
 
 use self::filter::Filter;
 use self::memtable::{Memtable, Overlay, Range};
+use self::stored_key::{POSITION, prefix, stored};
 use self::unreadable::Unreadable;
 
 pub(crate) use self::unreadable::hex;
@@ -40,8 +43,11 @@ pub(crate) const BATCH_BYTES: usize = 128 * 1024;
 /// some thousands.
 const COLLECTIONS: usize = 16;
 
-/// The prefixes of keys that end in a hash and are mostly looked up before they exist.
-const FILTERED: [u8; 3] = [keys::CALL, keys::PRODUCER, keys::MESSAGE];
+/// The kinds of keys that end in a hash and are mostly looked up before they exist.
+const FILTERED: [ValueKind; 3] = [ValueKind::Call, ValueKind::Producer, ValueKind::Message];
+
+/// Stored keys with their values.
+pub(crate) type StoredPairs = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// The position of a checkpoint, and values that are written together with it.
 #[derive(Debug, Default)]
@@ -54,7 +60,7 @@ pub(crate) struct CheckpointMeta {
 
 impl CheckpointMeta {
     fn bytes(&self) -> usize {
-        self.with.iter().map(|(key, value)| key.len() + value.len()).sum()
+        self.with.iter().map(|(key, value)| key.rest().len() + value.len() + 2).sum()
     }
 }
 
@@ -108,7 +114,7 @@ impl Kv {
         let (memtables, barrier, writing) = (RwLock::default(), Arc::default(), Mutex::default());
         let (durable, failure, unreadable) = (Mutex::default(), Mutex::default(), Mutex::default());
         let (filters, filter_threads) =
-            (FILTERED.map(|prefix| Arc::new(Filter::of(prefix, capacity))), Mutex::default());
+            (FILTERED.map(|kind| Arc::new(Filter::of(prefix(kind)[0], capacity))), Mutex::default());
         Self {
             db,
             memtables,
@@ -138,13 +144,13 @@ impl Kv {
     }
 
     /// Up to `most` pairs whose keys begin with `prefix` and follow `after`, ascending.
-    pub(crate) fn scan(&self, prefix: &[u8], after: Option<&[u8]>, most: usize) -> Result<Pairs, StateError> {
+    pub(crate) fn scan(&self, prefix: &[u8], after: Option<&[u8]>, most: usize) -> Result<StoredPairs, StateError> {
         let range = (after.map_or(Bound::Included(prefix), Bound::Excluded), Bound::Unbounded);
         self.read(range, Ordering::Less, |key| key.starts_with(prefix), most)
     }
 
     /// Up to `most` pairs whose keys begin with `prefix` and precede `below`, descending.
-    pub(crate) fn scan_down(&self, prefix: &[u8], below: &[u8], most: usize) -> Result<Pairs, StateError> {
+    pub(crate) fn scan_down(&self, prefix: &[u8], below: &[u8], most: usize) -> Result<StoredPairs, StateError> {
         let range = (Bound::Included(prefix), Bound::Excluded(below));
         self.read(range, Ordering::Greater, |_| true, most)
     }
@@ -156,7 +162,7 @@ impl Kv {
         first: Ordering,
         inside: impl Fn(&[u8]) -> bool,
         most: usize,
-    ) -> Result<Pairs, StateError> {
+    ) -> Result<StoredPairs, StateError> {
         let memtables = self.memtables();
         let empty = Memtable::default();
         let immutable = memtables.immutable.as_deref().unwrap_or(&empty).range(range);
@@ -212,8 +218,8 @@ impl Kv {
 
     /// Pairs in sled behind the key `after`, without the memtables: up to about `most` bytes, ascending; none at the
     /// end.
-    pub(crate) fn stored(&self, after: Option<&[u8]>, most: usize) -> Result<Pairs, StateError> {
-        let (mut found, mut bytes) = (Pairs::new(), 0);
+    pub(crate) fn stored(&self, after: Option<&[u8]>, most: usize) -> Result<StoredPairs, StateError> {
+        let (mut found, mut bytes) = (StoredPairs::new(), 0);
         for entry in self.db.range::<&[u8], _>((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)) {
             let (key, value) = entry?;
             bytes += key.len() + value.len();
@@ -337,9 +343,9 @@ impl Kv {
             self.write(std::mem::take(&mut batch))?;
         }
         for (key, value) in &meta.with {
-            batch.insert(key.as_slice(), value.as_slice());
+            batch.insert(stored(key), value.as_slice());
         }
-        batch.insert(keys::APPLIED, record::encode(&meta.position));
+        batch.insert(POSITION, record::encode(&meta.position));
         self.write(batch)?;
         *self.durable.lock().unwrap_or_else(PoisonError::into_inner) = meta.position;
         self.memtables_mut().immutable = None;
@@ -364,7 +370,7 @@ impl Kv {
 
     /// The position of the last checkpoint in sled.
     pub(crate) fn applied(&self) -> Result<Option<CheckpointPosition>, StateError> {
-        let Some(value) = self.db.get(keys::APPLIED)? else { return Ok(None) };
+        let Some(value) = self.db.get(POSITION)? else { return Ok(None) };
         let applied = record::decode(&value);
         applied.map(Some).ok_or_else(|| StateError::unreadable("a checkpoint position"))
     }
@@ -394,55 +400,62 @@ fn free_old_pages() {
     }
 }
 
+/// The pairs of one kind, by their keys.
+fn pairs_of(kind: ValueKind, found: StoredPairs) -> Pairs {
+    let key = |mut stored: Vec<u8>| Key::new(kind, stored.split_off(prefix(kind).len()));
+    found.into_iter().map(|(stored, value)| (key(stored), value)).collect()
+}
+
 impl View for Kv {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(Self::get(self, key)?)
+    fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(Self::get(self, &stored(key))?)
     }
 
-    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, most: usize) -> Result<Pairs, StoreError> {
-        Ok(Self::scan(self, prefix, after, most)?)
+    fn scan(&self, prefix: &Key, after: Option<&Key>, most: usize) -> Result<Pairs, StoreError> {
+        let found = Self::scan(self, &stored(prefix), after.map(stored).as_deref(), most)?;
+        Ok(pairs_of(prefix.kind(), found))
     }
 
-    fn scan_down(&self, prefix: &[u8], below: &[u8], most: usize) -> Result<Pairs, StoreError> {
-        Ok(Self::scan_down(self, prefix, below, most)?)
+    fn scan_down(&self, prefix: &Key, below: &Key, most: usize) -> Result<Pairs, StoreError> {
+        Ok(pairs_of(prefix.kind(), Self::scan_down(self, &stored(prefix), &stored(below), most)?))
     }
 
     fn wait_until_logged(&self) {
         self.barrier.wait();
     }
 
-    fn note_unreadable(&self, key: &[u8], instead: Option<Vec<u8>>) {
-        Self::note_unreadable(self, key, instead);
+    fn note_unreadable(&self, key: &Key, instead: Option<Vec<u8>>) {
+        Self::note_unreadable(self, &stored(key), instead);
     }
 }
 
 impl ViewMut for Kv {
-    fn put(&self, key: Vec<u8>, value: Vec<u8>) {
-        Self::put(self, key, value);
+    fn put(&self, key: Key, value: Vec<u8>) {
+        Self::put(self, stored(&key), value);
     }
 
-    fn put_new(&self, key: Vec<u8>, value: Vec<u8>) {
-        Self::put_new(self, key, value);
+    fn put_new(&self, key: Key, value: Vec<u8>) {
+        Self::put_new(self, stored(&key), value);
     }
 
-    fn remove(&self, key: Vec<u8>) {
-        Self::remove(self, key);
+    fn remove(&self, key: Key) {
+        Self::remove(self, stored(&key));
     }
 
-    fn put_pieces(&self, key: &[u8], value: &[u8], most: u8) {
-        Self::put_pieces(self, key, value, most);
+    fn put_pieces(&self, key: &Key, value: &[u8], most: u8) {
+        Self::put_pieces(self, &stored(key), value, most);
     }
 
     fn is_live(&self) -> bool {
         Self::is_live(self)
     }
 
-    fn set_aside(&self, key: &[u8], value: Vec<u8>) {
-        Self::set_aside(self, key, value);
+    fn set_aside(&self, key: &Key, value: Vec<u8>) {
+        Self::set_aside(self, &stored(key), value);
     }
 
-    fn noted(&self, prefix: &[u8]) -> Vec<Vec<u8>> {
-        Self::noted(self, prefix)
+    fn noted(&self, kind: ValueKind) -> Vec<Key> {
+        Self::noted(self, kind)
     }
 
     fn note_failure(&self, error: StoreError) {

@@ -21,15 +21,17 @@ use crate::core::seal::Keyring;
 use crate::core::time::Timestamp;
 use crate::engine::embedded::durable::{self, sync_names};
 use crate::engine::embedded::format::{FORMAT, OpenError, check_format, format_text, upgrade};
+use crate::engine::embedded::kv::stored_key;
 use crate::engine::embedded::kv::{CheckpointMeta, Kv};
+use crate::engine::embedded::position::CheckpointPosition;
 use crate::engine::embedded::wal::{self, Wal, Writer};
 use crate::engine::embedded::{deadline, marker, sync};
 use crate::model::error::{Damage, StoreError};
 use crate::model::load::{self, Unreadable};
 use crate::model::lock::lock;
-use crate::model::record::{self, CheckpointPosition, Record, Target};
+use crate::model::record::{self, Record, Target};
 use crate::model::registry::Registry;
-use crate::model::{conversations, counts, keys, maintenance, report};
+use crate::model::{conversations, counts, maintenance, report};
 
 use self::pre_open_snapshot::PreOpenSnapshot;
 
@@ -261,11 +263,11 @@ pub(crate) fn set_leftovers_aside(state: &Path) -> io::Result<()> {
 
 fn prove_sync(dir: &Path, db: &sled::Db) -> Result<(), OpenError> {
     let failed = |error: sled::Error| OpenError::damaged(dir, format!("its state database cannot be written: {error}"));
-    let value = db.get(keys::OPENED).map_err(failed)?;
+    let value = db.get(stored_key::OPENED).map_err(failed)?;
     let opened = value.and_then(|value| value.as_ref().try_into().ok().map(u64::from_be_bytes)).unwrap_or(0);
     let written = db.clone();
     let write = move || {
-        written.insert(keys::OPENED, &(opened + 1).to_be_bytes())?;
+        written.insert(stored_key::OPENED, &(opened + 1).to_be_bytes())?;
         sync::prove(|| written.flush().map(drop))
     };
     let stuck = |why| OpenError::damaged(dir, format!("its state database cannot be written: {why}"));

@@ -12,6 +12,7 @@ use crate::model::conversations::read;
 use crate::model::conversations::shapes::{PostedMessage, PreparedMessage};
 use crate::model::conversations::threads::{CachedThread, Threads};
 use crate::model::error::StoreError;
+use crate::model::key::{Key, ValueKind};
 use crate::model::lock::lock;
 use crate::model::notice::StoreEvent;
 use crate::model::receipts::{self, MessageReceipt};
@@ -70,7 +71,7 @@ pub(crate) fn post(turn: &mut Turn<'_>, posted: PreparedMessage) -> Result<Poste
 }
 
 /// The record of the event that `message` raises.
-fn raise(turn: &mut Turn<'_>, id: EventId, message: &Message, thread: &Conversation, key: &[u8]) -> Record {
+fn raise(turn: &mut Turn<'_>, id: EventId, message: &Message, thread: &Conversation, key: &Key) -> Record {
     let data = {
         let threads = lock(&turn.carried.threads);
         let empty = CachedThread::default();
@@ -105,7 +106,7 @@ fn raise(turn: &mut Turn<'_>, id: EventId, message: &Message, thread: &Conversat
 /// Ensures that the cache has the current thread.
 fn ensure_cached(
     turn: &Turn<'_>,
-    key: &[u8],
+    key: &Key,
     head: Option<&Conversation>,
     read_ahead: Option<CachedThread>,
 ) -> Result<(), StoreError> {
@@ -129,7 +130,7 @@ fn ensure_cached(
 fn message_before(
     turn: &Turn<'_>,
     message: &NewMessage,
-    key: &[u8],
+    key: &Key,
     head: Option<&Conversation>,
 ) -> Result<Option<PostedMessage>, StoreError> {
     let Some(producer) = &message.producer_id else { return Ok(None) };
@@ -156,9 +157,9 @@ fn message_before(
     if turn.now.since(receipt.at) >= turn.settings.idempotency_window {
         return Ok(None);
     }
-    let of_receipt = [&keys::THREAD[..], receipt.thread].concat();
+    let of_receipt = keys::thread_of(&receipt.thread);
     let Some(thread) = read::thread(turn.view, turn.log, &of_receipt)? else { return Ok(None) };
-    let why = receipt.refusal(content, &key[keys::THREAD.len()..]);
+    let why = receipt.refusal(content, key.rest());
     why.map_or_else(|| Ok(Some(repeated(&thread, receipt.event))), refused)
 }
 
@@ -169,16 +170,16 @@ pub(crate) fn evict(threads: &Mutex<Threads>) {
 
 /// Removes some of the threads whose last message has expired, after the key `after`; returns the key to continue
 /// after.
-pub(crate) fn remove_expired(turn: &mut Turn<'_>, after: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+pub(crate) fn remove_expired(turn: &mut Turn<'_>, after: &Key) -> Result<Option<Key>, StoreError> {
     let expired_before = turn.settings.retention.messages_over(turn.now);
-    let some = turn.scan(&keys::LATEST, Some(after), REMOVED_AT_ONCE)?;
+    let some = turn.scan(&Key::all(ValueKind::Latest), Some(after), REMOVED_AT_ONCE)?;
     for (key, hash) in &some {
         // A message is stored at most [`AHEAD`] before its `sent_at`, so no thread after this key has expired.
         let last_expired = keys::latest(u128::from(expired_before.plus(AHEAD).millis()) << 80);
         if *key > last_expired {
             return Ok(None);
         }
-        let thread_key = [&keys::THREAD[..], hash].concat();
+        let thread_key = keys::thread_of(&hash);
         let Some(value) = turn.get(&thread_key)? else { continue };
         let Some(record) = record::unversioned::<ThreadRecord>(&value) else { continue };
         if record.last_stored() < expired_before {

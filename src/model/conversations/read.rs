@@ -10,12 +10,13 @@ use crate::core::time::Timestamp;
 use crate::model::conversations::threads::CachedThread;
 use crate::model::conversations::{ConversationFilter, Facts, Shown};
 use crate::model::error::StoreError;
+use crate::model::key::{Key, ValueKind};
 use crate::model::keys;
 use crate::model::page::Page;
 use crate::model::query::{PageBuilder, lowest_id};
 use crate::model::record::{self, Accepted, Kind as _, MessageRecord, ThreadRecord};
 use crate::model::term::Term;
-use crate::model::value::ValueKind;
+use crate::model::value;
 use crate::model::view::{Log, Reached, View, ViewMut, Wanted, Work};
 
 /// How many events of a call are examined for the lead's data.
@@ -27,16 +28,16 @@ const LOOKED_AT_ONCE: usize = 256;
 
 /// The thread under `key`. If its value is unreadable, it is restored from the thread's last message, by a search of
 /// the whole log.
-pub(crate) fn thread(view: &dyn View, log: &dyn Log, key: &[u8]) -> Result<Option<Conversation>, StoreError> {
+pub(crate) fn thread(view: &dyn View, log: &dyn Log, key: &Key) -> Result<Option<Conversation>, StoreError> {
     let Some(value) = view.get(key)? else { return Ok(None) };
-    if ValueKind::Thread.is_readable(key, &value) {
+    if value::is_readable(key, &value) {
         return Ok(record::unversioned::<ThreadRecord>(&value).and_then(ThreadRecord::conversation));
     }
     let mut last = None;
     let wanted = Wanted { kinds: MessageRecord::KINDS, ..Wanted::ANY };
     log.to_the_end(&wanted, &log.unbounded(), &mut |_, payload| {
         let record = MessageRecord::decode(payload).map(|record| record.thread().clone());
-        last = record.filter(|thread| keys::thread(thread.company(), thread.call()) == key);
+        last = record.filter(|thread| keys::thread(thread.company(), thread.call()) == *key);
         Ok(if last.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })?;
     view.note_unreadable(key, last.as_ref().map(record::versioned));
@@ -45,23 +46,23 @@ pub(crate) fn thread(view: &dyn View, log: &dyn Log, key: &[u8]) -> Result<Optio
 
 /// The hash of the thread at a position of the thread order. If the value is unreadable, all threads are scanned for
 /// it.
-fn hash_at(view: &dyn View, place_key: &[u8], value: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-    if ValueKind::of(place_key).is_some_and(|kind| kind.is_readable(place_key, value)) {
+fn hash_at(view: &dyn View, place_key: &Key, value: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+    if value::is_readable(place_key, value) {
         return Ok(Some(value.to_vec()));
     }
-    let mut after: Option<Vec<u8>> = None;
+    let mut after: Option<Key> = None;
     let found = loop {
-        let some = view.scan(&keys::THREAD, after.as_deref(), LOOKED_AT_ONCE)?;
+        let some = view.scan(&Key::all(ValueKind::Thread), after.as_ref(), LOOKED_AT_ONCE)?;
         let Some((last, _)) = some.last() else { break None };
         after = Some(last.clone());
         let has_position = |value: &[u8]| {
             record::unversioned::<ThreadRecord>(value).is_some_and(|thread| {
                 let of_company = keys::latest_in(thread.company(), thread.place());
-                keys::latest(thread.place()) == place_key || of_company == place_key
+                keys::latest(thread.place()) == *place_key || of_company == *place_key
             })
         };
         if let Some((key, _)) = some.iter().find(|(_, value)| has_position(value)) {
-            break Some(key[keys::THREAD.len()..].to_vec());
+            break Some(key.rest().to_vec());
         }
     };
     view.note_unreadable(place_key, found.clone());
@@ -171,8 +172,8 @@ fn by_time(
     after: Option<u128>,
     limit: usize,
 ) -> Result<Page<Shown>, StoreError> {
-    let order = filter.company.as_ref().map_or_else(|| keys::LATEST.to_vec(), |of| keys::latest_of(of.as_str()));
-    let mut below = [&order[..], &after.unwrap_or(u128::MAX).to_be_bytes()].concat();
+    let order = filter.company.as_ref().map_or_else(|| Key::all(ValueKind::Latest), |of| keys::latest_of(of.as_str()));
+    let mut below = order.clone().with(&after.unwrap_or(u128::MAX).to_be_bytes());
     let work = log.bounded();
     let mut page = PageBuilder::new(limit);
     loop {
@@ -183,7 +184,7 @@ fn by_time(
             work.record();
             let own = keys::place_in(key).unwrap_or(0);
             let Some(hash) = hash_at(view, key, value)? else { continue };
-            let thread = thread(view, log, &[&keys::THREAD[..], &hash].concat())?;
+            let thread = thread(view, log, &keys::thread_of(&hash))?;
             // It may have moved since.
             if let Some(thread) = thread.filter(|thread| position(thread) == own) {
                 if filter.since.is_some_and(|since| thread.last_at < since) {
@@ -286,18 +287,19 @@ pub(crate) fn threads_of(
 /// Builds the per-company thread order if an older version has not. The key that says so sorts after all of it, so it
 /// reaches the disk last.
 pub(crate) fn build_company_order(view: &dyn ViewMut) -> Result<(), StoreError> {
-    match view.get(keys::IN_ORDER)? {
-        Some(value) if ValueKind::InOrder.is_readable(keys::IN_ORDER, &value) => return Ok(()),
-        Some(_) => view.note_unreadable(keys::IN_ORDER, Some(Vec::new())),
+    let flag = Key::all(ValueKind::InOrder);
+    match view.get(&flag)? {
+        Some(value) if value::is_readable(&flag, &value) => return Ok(()),
+        Some(_) => view.note_unreadable(&flag, Some(Vec::new())),
         None => {}
     }
-    let mut after: Option<Vec<u8>> = None;
+    let mut after: Option<Key> = None;
     loop {
-        let some = view.scan(&keys::LATEST, after.as_deref(), LOOKED_AT_ONCE)?;
+        let some = view.scan(&Key::all(ValueKind::Latest), after.as_ref(), LOOKED_AT_ONCE)?;
         let Some((last, _)) = some.last() else { break };
         after = Some(last.clone());
         for (key, hash) in some {
-            let value = view.get(&[&keys::THREAD[..], &hash].concat())?;
+            let value = view.get(&keys::thread_of(&hash))?;
             let thread = value.as_deref().and_then(record::unversioned::<ThreadRecord>);
             // An unreadable one is reported when it is read.
             if let (Some(thread), Some(place)) = (thread, keys::place_in(&key)) {
@@ -305,7 +307,7 @@ pub(crate) fn build_company_order(view: &dyn ViewMut) -> Result<(), StoreError> 
             }
         }
     }
-    view.put(keys::IN_ORDER.to_vec(), Vec::new());
+    view.put(flag, Vec::new());
     Ok(())
 }
 

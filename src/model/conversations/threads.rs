@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use crate::core::conversation::{History, Lead, Line, Message};
 use crate::core::id::MessageId;
+use crate::model::key::Key;
 
 /// The size limit of cached lines, and the approximate overhead of a thread.
 const LIMIT_BYTES: usize = 8 << 20;
@@ -44,28 +45,28 @@ impl CachedThread {
 /// The cached threads, by their keys in the view.
 #[derive(Debug, Default)]
 pub(crate) struct Threads {
-    threads: HashMap<Vec<u8>, CachedThread>,
+    threads: HashMap<Key, CachedThread>,
     bytes: usize,
     clock: u64,
 }
 
 impl Threads {
     /// The thread, if it is cached.
-    pub(crate) fn get(&self, key: &[u8]) -> Option<&CachedThread> {
+    pub(crate) fn get(&self, key: &Key) -> Option<&CachedThread> {
         self.threads.get(key)
     }
 
     /// Inserts a thread as read.
-    pub(crate) fn put(&mut self, key: &[u8], mut thread: CachedThread) {
+    pub(crate) fn put(&mut self, key: &Key, mut thread: CachedThread) {
         self.clock += 1;
         thread.used = self.clock;
         self.bytes += thread.bytes();
-        let before = self.threads.insert(key.to_vec(), thread);
+        let before = self.threads.insert(key.clone(), thread);
         self.bytes -= before.map_or(0, |before| before.bytes());
     }
 
     /// Changes a cached thread.
-    pub(crate) fn change(&mut self, key: &[u8], change: impl FnOnce(&mut CachedThread)) {
+    pub(crate) fn change(&mut self, key: &Key, change: impl FnOnce(&mut CachedThread)) {
         self.clock += 1;
         if let Some(thread) = self.threads.get_mut(key) {
             self.bytes -= thread.bytes();
@@ -76,7 +77,7 @@ impl Threads {
     }
 
     /// Evicts a thread.
-    pub(crate) fn remove(&mut self, key: &[u8]) {
+    pub(crate) fn remove(&mut self, key: &Key) {
         self.bytes -= self.threads.remove(key).map_or(0, |removed| removed.bytes());
     }
 
@@ -85,8 +86,7 @@ impl Threads {
         if self.bytes <= LIMIT_BYTES {
             return;
         }
-        let mut by_use: Vec<(u64, Vec<u8>)> =
-            self.threads.iter().map(|(key, thread)| (thread.used, key.clone())).collect();
+        let mut by_use: Vec<(u64, Key)> = self.threads.iter().map(|(key, thread)| (thread.used, key.clone())).collect();
         by_use.sort_unstable();
         for (_, key) in by_use {
             // Frees a quarter at once, so that this does not run for every message.
@@ -103,6 +103,7 @@ mod tests {
     use super::*;
     use crate::core::conversation::Direction;
     use crate::core::time::Timestamp;
+    use crate::model::keys;
 
     #[test]
     fn the_least_recently_used_threads_are_evicted_first() {
@@ -121,15 +122,15 @@ mod tests {
         };
         let mut threads = Threads::default();
         for thread in 0..=8u8 {
-            threads.put(&[thread], CachedThread::default());
-            threads.change(&[thread], |cached| cached.add(&message(u128::from(thread)), usize::MAX));
+            threads.put(&keys::thread_of(&[thread]), CachedThread::default());
+            threads.change(&keys::thread_of(&[thread]), |cached| cached.add(&message(u128::from(thread)), usize::MAX));
         }
-        threads.change(&[0], |_| ());
+        threads.change(&keys::thread_of(&[0]), |_| ());
         threads.evict();
-        let left: Vec<bool> = (0..=8u8).map(|thread| threads.get(&[thread]).is_some()).collect();
+        let left: Vec<bool> = (0..=8u8).map(|thread| threads.get(&keys::thread_of(&[thread])).is_some()).collect();
         assert_eq!(left, [true, false, false, false, false, true, true, true, true]);
         assert_eq!(threads.bytes, threads.threads.values().map(CachedThread::bytes).sum::<usize>());
-        (0..=8u8).for_each(|thread| threads.remove(&[thread]));
+        (0..=8u8).for_each(|thread| threads.remove(&keys::thread_of(&[thread])));
         assert_eq!(threads.bytes, 0);
     }
 }

@@ -10,6 +10,7 @@ use crate::core::id::{DeliveryId, EventId, SubscriptionId};
 use crate::core::time::Timestamp;
 use crate::model::error::StoreError;
 use crate::model::health::{Counts, Health};
+use crate::model::key::ValueKind;
 use crate::model::keys;
 use crate::model::record::codec::{self, Word as _, at, millis};
 use crate::model::view::View;
@@ -182,8 +183,8 @@ pub(crate) fn delivery_of(value: &[u8]) -> Option<Delivery> {
 
 /// The delivery, if it is pending or a dead letter.
 pub(crate) fn find(id: DeliveryId, view: &dyn View) -> Result<Option<Delivery>, StoreError> {
-    for prefix in [keys::OWED, keys::DEAD] {
-        if let Some(value) = view.get(&keys::delivery(prefix, id))? {
+    for kind in [ValueKind::Owed, ValueKind::Dead] {
+        if let Some(value) = view.get(&keys::delivery(kind, id))? {
             // The time in the id is not part of the key: a forged id with another time must not match.
             return Ok(delivery_of(&value).filter(|delivery| delivery.id == id));
         }

@@ -3,6 +3,7 @@
 use crate::core::delivery::{Delivery, State};
 use crate::core::id::DeliveryId;
 use crate::model::error::StoreError;
+use crate::model::key::ValueKind;
 use crate::model::keys;
 use crate::model::record::codec::{self, versioned};
 use crate::model::record::delivery::{DeliveryRecord, PriorState};
@@ -16,7 +17,7 @@ use crate::model::record::kind::{
 pub(crate) fn set_state(delivery: &Delivery, before: Option<State>, target: Target<'_>) {
     let Target { view, memory } = target;
     let may_be_dead = before == Some(State::Failed) || !view.is_live();
-    let (owed, dead) = (keys::delivery(keys::OWED, delivery.id), keys::delivery(keys::DEAD, delivery.id));
+    let (owed, dead) = (keys::delivery(ValueKind::Owed, delivery.id), keys::delivery(ValueKind::Dead, delivery.id));
     let record = || versioned(&DeliveryRecord::from(delivery));
     match delivery.state {
         State::Pending | State::Retrying => {
@@ -118,7 +119,7 @@ impl Kind for Forgotten {
     complete_if_decoded!();
 
     fn apply(self, _: u128, target: Target<'_>) -> Option<Self> {
-        target.view.remove(keys::delivery(keys::DEAD, self.0));
+        target.view.remove(keys::delivery(ValueKind::Dead, self.0));
         target.memory.moved(self.0.subscription_number(), Some(State::Failed), None);
         None
     }

@@ -7,6 +7,7 @@ use crate::core::event::{CallId, Company, Domain, Event, EventType, ProducerId, 
 use crate::core::id::{DeliveryId, EventId, SubscriptionId};
 use crate::core::time::Timestamp;
 use crate::model::error::StoreError;
+use crate::model::key::ValueKind;
 use crate::model::keys;
 use crate::model::receipts::EventReceipt;
 use crate::model::record::codec::{self, Word as _, at, versioned};
@@ -225,7 +226,7 @@ impl Kind for Accepted {
             let next = delivery.id.sequence() + 1;
             view.put(keys::next_sequence(number), next.to_be_bytes().to_vec());
             memory.set_next_sequence(number, next);
-            view.put_new(keys::delivery(keys::OWED, delivery.id), versioned(&DeliveryRecord::from(&delivery)));
+            view.put_new(keys::delivery(ValueKind::Owed, delivery.id), versioned(&DeliveryRecord::from(&delivery)));
             memory.moved(number, None, Some(State::Pending));
         }
         Some(self)

@@ -283,7 +283,7 @@ impl Kind for MessageRecord {
         let view = target.view;
         let thread = self.thread();
         let key = keys::thread(thread.company(), thread.call());
-        let hash = key[keys::THREAD.len()..].to_vec();
+        let hash = key.rest().to_vec();
         if let Some(producer) = self.producer_id() {
             let receipt = {
                 let id = MessageId::from_bits(id);

@@ -1,5 +1,6 @@
 //! Records of replays and discards in progress.
 
+use crate::model::key::ValueKind;
 use crate::model::keys;
 use crate::model::progress::{DiscardRecord, ReplayRecord};
 use crate::model::record::codec::versioned;
@@ -43,7 +44,7 @@ impl Kind for DiscardRecord {
     complete_if_decoded!();
 
     fn apply(self, _: u128, target: Target<'_>) -> Option<Self> {
-        let key = keys::numbered(keys::DISCARD, self.number);
+        let key = keys::numbered(ValueKind::Discard, self.number);
         match self.last {
             0 => target.view.remove(key),
             _ => target.view.put(key, versioned(&self)),

@@ -20,6 +20,7 @@ use crate::core::seal::{self, Fingerprint, Keyring, Sealed, Unopened};
 use crate::core::subscription::{
     DisabledReason, Format, Header, Layout, Nested, Ordering, PreviousSecret, Secret, Selection, Subscription,
 };
+use crate::model::key::ValueKind;
 use crate::model::keys;
 use crate::model::record::codec::{self, Word, at, millis};
 use crate::model::record::kind::{
@@ -421,7 +422,7 @@ impl Kind for SubscriptionRecord {
         let Target { view, memory } = target;
         let keyring = memory.keys();
         let record = self.sealed_with_current_key(&keyring);
-        let key = keys::numbered(keys::SUBSCRIPTION, record.number());
+        let key = keys::numbered(ValueKind::Subscription, record.number());
         view.put_pieces(&key, &record.to_value(), keys::SUBSCRIPTION_PIECES);
         if let Some(registered) = record.unsealed(&keyring) {
             memory.put_subscription(registered);
@@ -462,11 +463,11 @@ impl Kind for SubscriptionRemoved {
     fn apply(self, _: u128, target: Target<'_>) -> Option<Self> {
         let Self(number) = self;
         let Target { view, memory } = target;
-        view.put_pieces(&keys::numbered(keys::SUBSCRIPTION, number), &[], keys::SUBSCRIPTION_PIECES);
+        view.put_pieces(&keys::numbered(ValueKind::Subscription, number), &[], keys::SUBSCRIPTION_PIECES);
         view.remove(keys::health(number));
         view.remove(keys::next_sequence(number));
         view.remove(keys::counts(number));
-        view.remove(keys::numbered(keys::DISCARD, number));
+        view.remove(keys::numbered(ValueKind::Discard, number));
         for replay in memory.remove_subscription(number) {
             view.remove(keys::replay(number, replay));
         }

@@ -6,6 +6,7 @@ use crate::core::call::Contribution;
 use crate::core::event::EventType;
 use crate::core::report::{MOST_OUTCOMES, MOST_TYPES, OTHER, tally};
 use crate::model::error::StoreError;
+use crate::model::key::Key;
 use crate::model::keys::{self, GroupPart};
 use crate::model::record::codec::Readable;
 use crate::model::record::{GroupCounts, GroupOutcomes, GroupTimes, unversioned, versioned};
@@ -14,8 +15,8 @@ use crate::model::view::ViewMut;
 /// The changed groups.
 pub(crate) struct Groups<'s> {
     pub(crate) view: &'s dyn ViewMut,
-    counts: HashMap<Vec<u8>, Changing<GroupCounts>>,
-    outcomes: HashMap<Vec<u8>, Changing<GroupOutcomes>>,
+    counts: HashMap<Key, Changing<GroupCounts>>,
+    outcomes: HashMap<Key, Changing<GroupOutcomes>>,
 }
 
 /// A part of a group, with its named counts as a map.
@@ -96,7 +97,7 @@ impl<'s> Groups<'s> {
     /// Replaces one entry of `key` by another, unless the event is included already.
     fn update(
         &mut self,
-        key: Vec<u8>,
+        key: Key,
         id: u128,
         out: Option<&Entry<'_>>,
         into: Option<&Entry<'_>>,
@@ -119,7 +120,7 @@ impl<'s> Groups<'s> {
     /// Few events have durations, so these are written at once.
     fn change_times(
         &self,
-        key: Vec<u8>,
+        key: Key,
         id: u128,
         out: Option<&Entry<'_>>,
         into: Option<&Entry<'_>>,
@@ -164,8 +165,8 @@ impl<'s> Groups<'s> {
 /// The current group of `key`.
 fn changing<'g, R: Default + Readable>(
     view: &dyn ViewMut,
-    groups: &'g mut HashMap<Vec<u8>, Changing<R>>,
-    key: Vec<u8>,
+    groups: &'g mut HashMap<Key, Changing<R>>,
+    key: Key,
     names: impl Fn(&mut R) -> &mut Vec<(String, u64)>,
 ) -> Result<&'g mut Changing<R>, StoreError> {
     use std::collections::hash_map::Entry;
@@ -180,7 +181,7 @@ fn changing<'g, R: Default + Readable>(
 }
 
 /// The value of a key; the default if it is unreadable, and then it is set aside.
-fn read<R: Default + Readable>(view: &dyn ViewMut, key: &[u8]) -> Result<R, StoreError> {
+fn read<R: Default + Readable>(view: &dyn ViewMut, key: &Key) -> Result<R, StoreError> {
     let Some(value) = view.get(key)? else { return Ok(R::default()) };
     let read = unversioned(&value);
     if read.is_none() {

@@ -9,6 +9,7 @@ use crate::core::event::{Domain, Source};
 use crate::core::report::{SHOWN, Times};
 use crate::core::time::Timestamp;
 use crate::model::in_memory::InMemoryView;
+use crate::model::key::Key;
 
 const COMPANIES: [&str; 2] = ["acme", "acme & sons"];
 const TYPES: [&str; 8] = [
@@ -241,8 +242,8 @@ fn filters() -> Vec<ReportFilter> {
     ]
 }
 
-fn pairs(state: &InMemoryView) -> BTreeMap<Vec<u8>, Vec<u8>> {
-    state.scan(b"", None, usize::MAX).unwrap().into_iter().collect()
+fn pairs(state: &InMemoryView) -> BTreeMap<Key, Vec<u8>> {
+    state.all()
 }
 
 proptest! {
@@ -281,7 +282,7 @@ proptest! {
         let whole = pairs(&state);
         later.push(whole.clone());
         let again = InMemoryView::default();
-        let keys: std::collections::BTreeSet<&Vec<u8>> = later.iter().flat_map(BTreeMap::keys).collect();
+        let keys: std::collections::BTreeSet<&Key> = later.iter().flat_map(BTreeMap::keys).collect();
         for (index, key) in keys.into_iter().enumerate() {
             let pick = usize::from(picks[index % picks.len()]) + index;
             if let Some(value) = later[pick % later.len()].get(key) {

@@ -2,9 +2,11 @@
 
 use crate::core::report::By;
 use crate::core::seal::Keyring;
+use crate::engine::embedded::kv::stored_key::{Content, OPENED, POSITION, aside, content, key_of, stored};
 use crate::engine::embedded::{offline, open as opening};
+use crate::model::key::ValueKind;
 use crate::model::keys;
-use crate::model::value::ValueKind;
+use crate::model::value;
 use crate::store::tests::conversations::{message, post};
 
 use super::*;
@@ -54,33 +56,38 @@ fn report(store: &Store) -> u64 {
     store.call_report(&ReportFilter::default(), By::Day, 100).unwrap().unwrap().totals.calls
 }
 
-/// The pairs of the view in a closed directory; values of the kind `spoil` are replaced by garbage.
-fn pairs(dir: &Path, spoil: Option<ValueKind>) -> Vec<(Vec<u8>, Vec<u8>)> {
+/// The pairs of the view in a closed directory; those for whose keys `spoil` holds are replaced by garbage.
+fn pairs(dir: &Path, spoil: &dyn Fn(&[u8]) -> bool) -> Vec<(Vec<u8>, Vec<u8>)> {
     let db = opening::database(&dir.join("state"), 1 << 20).unwrap();
     let all: Vec<_> = db.iter().map(|pair| pair.unwrap()).map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
-    for (key, _) in all.iter().filter(|(key, _)| ValueKind::of(key) == spoil) {
+    for (key, _) in all.iter().filter(|(key, _)| spoil(key)) {
         db.insert(key, GARBAGE).unwrap();
     }
     db.flush().unwrap();
     all
 }
 
-/// Kinds that exist only temporarily, and values set aside.
-const COME_AND_GO: [ValueKind; 4] = [ValueKind::Discard, ValueKind::FanOut, ValueKind::Replay, ValueKind::SetAside];
+/// Whether a stored key is of this kind.
+fn is_of(kind: ValueKind) -> impl Fn(&[u8]) -> bool {
+    move |key| key_of(key).is_some_and(|key| key.kind() == kind)
+}
+
+/// Kinds that exist only temporarily.
+const COME_AND_GO: [ValueKind; 3] = [ValueKind::Discard, ValueKind::FanOut, ValueKind::Replay];
 
 #[test]
 fn every_written_value_has_a_kind_and_is_readable() {
     let dir = tempfile::tempdir().unwrap();
     filled(dir.path());
-    let pairs = pairs(dir.path(), None);
+    let pairs = pairs(dir.path(), &|_| false);
     for (key, value) in &pairs {
-        let kind = ValueKind::of(key).unwrap_or_else(|| panic!("{key:?} is of no kind"));
-        assert!(kind.is_readable(key, value), "{kind:?}");
+        match content(key, value).unwrap_or_else(|| panic!("{key:?} is of no kind")) {
+            Content::Value(key) => assert!(value::is_readable(&key, value), "{key:?}"),
+            Content::Own(name, readable) => assert!(readable, "{name}"),
+        }
     }
-    let missing: Vec<_> = ValueKind::ALL
-        .into_iter()
-        .filter(|kind| !pairs.iter().any(|(key, _)| ValueKind::of(key) == Some(*kind)))
-        .collect();
+    let missing: Vec<_> =
+        ValueKind::ALL.into_iter().filter(|kind| !pairs.iter().any(|(key, _)| is_of(*kind)(key))).collect();
     assert_eq!(missing, COME_AND_GO);
 }
 
@@ -89,7 +96,7 @@ fn verify_reports_every_unreadable_value_and_derived_ones_do_not_stop_a_start() 
     for kind in ValueKind::ALL.into_iter().filter(|kind| !COME_AND_GO.contains(kind)) {
         let dir = tempfile::tempdir().unwrap();
         let (calls, health) = filled(dir.path());
-        pairs(dir.path(), Some(kind));
+        pairs(dir.path(), &is_of(kind));
         let findings = offline::verify_directory(dir.path()).unwrap();
         assert!(!findings.is_clean(), "{kind:?} passes verify");
         let fault = findings.faults.iter().find(|found| found.what.contains("cannot be read"));
@@ -140,7 +147,7 @@ fn a_backup_with_an_unreadable_derived_value_is_reported_and_restored() {
     let (dir, file) = (root.path().join("data"), root.path().join("backup"));
     std::fs::create_dir(&dir).unwrap();
     filled(&dir);
-    pairs(&dir, Some(ValueKind::Thread));
+    pairs(&dir, &is_of(ValueKind::Thread));
     let Open { store, running, .. } = open(&dir);
     let mut backup = store.backup(NOW).unwrap().unwrap();
     std::fs::write(&file, std::iter::from_fn(|| backup.next()).flatten().collect::<Vec<u8>>()).unwrap();
@@ -158,14 +165,27 @@ fn a_backup_with_an_unreadable_derived_value_is_reported_and_restored() {
 }
 
 #[test]
+fn verify_reports_unreadable_values_of_the_engine() {
+    for (own, derived) in [(POSITION, false), (OPENED, true)] {
+        let dir = tempfile::tempdir().unwrap();
+        filled(dir.path());
+        pairs(dir.path(), &|key| key == own);
+        let findings = offline::verify_directory(dir.path()).unwrap();
+        let fault = findings.faults.iter().find(|found| found.what.contains("cannot be read")).unwrap();
+        assert_eq!(fault.derived, derived, "{fault:?}");
+        assert_eq!(Store::open(dir.path(), settings(), Keyring::default(), NOW).is_ok(), derived, "{own:?}");
+    }
+}
+
+#[test]
 fn values_that_were_set_aside_are_kept() {
     let dir = tempfile::tempdir().unwrap();
     filled(dir.path());
-    pairs(dir.path(), Some(ValueKind::Thread));
+    pairs(dir.path(), &is_of(ValueKind::Thread));
     let key = keys::thread("acme", "t");
     let Open { store, running, .. } = open(dir.path());
     post(&store, message("t", None, "inbound", 20, "Yes"));
-    let aside = store.embedded().kv.get(&[&[keys::SET_ASIDE], key.as_slice()].concat()).unwrap();
+    let aside = store.embedded().kv.get(&aside(&stored(&key))).unwrap();
     assert_eq!(aside.as_deref(), Some(GARBAGE));
     drop(store);
     running.stop();

@@ -11,9 +11,11 @@ use crate::core::seal::Keyring;
 use crate::core::token::{Role, Token, TokenHash};
 use crate::engine::embedded::frame::{Binding, encode_1};
 use crate::engine::embedded::kv;
+use crate::engine::embedded::kv::stored_key::stored;
 use crate::engine::embedded::offline::{self, Findings};
 use crate::engine::embedded::wal::Header;
 use crate::model::error::u32_of;
+use crate::model::key::ValueKind;
 use crate::model::keys;
 use crate::model::record::{self, DeliveryRecord, Head, Record, Requeued, Target, TokenRecord};
 use crate::model::registry::Registry;
@@ -178,8 +180,8 @@ fn replay_over_a_view_of_mixed_times_does_not_depend_on_current_values() {
     let again = Delivery { state: State::Retrying, ..dead.clone() };
     let over = Delivery { state: State::Delivered, ..dead.clone() };
     // The dead letter was read; then it was requeued and a checkpoint ran; then the pending deliveries were read.
-    state.put(keys::delivery(keys::DEAD, id), record::versioned(&DeliveryRecord::from(&dead)));
-    state.put(keys::delivery(keys::OWED, id), record::versioned(&DeliveryRecord::from(&again)));
+    state.put(stored(&keys::delivery(ValueKind::Dead, id)), record::versioned(&DeliveryRecord::from(&dead)));
+    state.put(stored(&keys::delivery(ValueKind::Owed, id)), record::versioned(&DeliveryRecord::from(&again)));
     state.checkpoint(&kv::CheckpointMeta::default()).unwrap();
     for (after, before) in [(again, State::Failed), (over, State::Retrying)] {
         assert!(

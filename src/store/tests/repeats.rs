@@ -1,5 +1,6 @@
 //! Repeated posts of events.
 
+use crate::engine::embedded::kv::stored_key::stored;
 use crate::model::keys;
 
 use super::*;
@@ -83,7 +84,7 @@ fn a_version_1_receipt_gives_the_number_of_deliveries_without_content() {
     let Open { store, running, .. } = open(dir.path());
     ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
     let first = accept(&store, vec![event("c", Some("one"))])[0];
-    let key = keys::producer("acme", "one");
+    let key = stored(&keys::producer("acme", "one"));
     let value = store.embedded().kv.get(&key).unwrap().unwrap();
     store.embedded().kv.put(key, value[..24].to_vec());
     let again = accept(&store, vec![event("another", Some("one"))]);

@@ -118,7 +118,7 @@ fn the_report_outlives_events_and_calls() {
     let deadline = Instant::now() + Duration::from_secs(60);
     let is_kept = || {
         store.view().wait_until_logged();
-        store.embedded().kv.get(&keys::call("acme", "late")).unwrap().is_some()
+        store.view().get(&keys::call("acme", "late")).unwrap().is_some()
     };
     assert!(is_kept());
     let mut others = 0;

@@ -3,11 +3,14 @@
 use std::sync::Mutex;
 
 use crate::engine::embedded::format::OpenError;
+use crate::engine::embedded::kv::stored_key::{key_of, prefix, stored};
 use crate::engine::embedded::{kv, marker as sealing, offline};
+use crate::model::key::ValueKind;
 use crate::model::keys;
 use crate::model::lock::lock;
 use crate::model::record::SubscriptionRecord;
 use crate::model::registry::Registry;
+use crate::model::view::View;
 use crate::store::tests::keyring as ring;
 
 use super::*;
@@ -69,9 +72,9 @@ fn keys_in_state(dir: &Path) -> Vec<Option<String>> {
     let copy = killed(dir);
     let db = sled::Config::new().path(copy.path().join("state")).flush_every_ms(None).open().unwrap();
     let mut values: std::collections::BTreeMap<u32, Vec<u8>> = std::collections::BTreeMap::new();
-    for entry in db.scan_prefix([keys::SUBSCRIPTION]) {
+    for entry in db.scan_prefix(prefix(ValueKind::Subscription)) {
         let (key, piece) = entry.unwrap();
-        values.entry(keys::number_in(&key).unwrap()).or_default().extend_from_slice(&piece);
+        values.entry(keys::number_in(&key_of(&key).unwrap()).unwrap()).or_default().extend_from_slice(&piece);
     }
     let key = |value: &Vec<u8>| SubscriptionRecord::of_value(value).unwrap().key().map(|key| key.to_string());
     values.values().map(key).collect()
@@ -163,7 +166,8 @@ fn replayed_plaintext_and_old_seals_are_resealed_in_the_view() {
     let unknown = clear(9).sealed(&ring(&[3]), [5; 24]);
     for (number, record, wanted) in [(7, clear(7), 2), (8, old, 2), (9, unknown, 3)] {
         assert!(Record::from(Box::new(record)).apply(Target { view: &state, memory: &registry }).is_none());
-        let (_, value) = state.scan(&keys::numbered(keys::SUBSCRIPTION, number), None, 1).unwrap().remove(0);
+        let key = keys::numbered(ValueKind::Subscription, number);
+        let (_, value) = View::scan(&state, &key, None, 1).unwrap().remove(0);
         let key = SubscriptionRecord::of_value(&value).unwrap().key();
         assert_eq!(key, ring(&[wanted]).sealing(), "{number}");
         let registry = lock(&registry);
@@ -175,7 +179,7 @@ fn replayed_plaintext_and_old_seals_are_resealed_in_the_view() {
 /// Flips a bit in the last byte of the sealed secrets of subscription `number`; nothing in the log repairs it.
 fn bend(dir: &Path, number: u32) {
     let db = sled::Config::new().path(dir.join("state")).flush_every_ms(None).open().unwrap();
-    let key = [&keys::numbered(keys::SUBSCRIPTION, number)[..], &[0]].concat();
+    let key = stored(&keys::numbered(ValueKind::Subscription, number).with(&[0]));
     let mut value = db.get(&key).unwrap().unwrap().to_vec();
     *value.last_mut().unwrap() ^= 1;
     db.insert(key, value).unwrap();

@@ -52,13 +52,14 @@ use serde::{Deserialize, Serialize};
 use crate::core::time::Timestamp;
 use crate::engine::embedded::format::FORMAT_VERSION;
 use crate::engine::embedded::kv::Kv;
+use crate::engine::embedded::kv::stored_key::{POSITION, key_of, stored};
 use crate::engine::embedded::marker;
+use crate::engine::embedded::position::CheckpointPosition;
 use crate::engine::embedded::wal::{Copying, Part, Wal};
 use crate::model::error::StoreError;
+use crate::model::key::{Key, ValueKind};
 use crate::model::keys;
-use crate::model::keys::APPLIED;
 use crate::model::record;
-use crate::model::record::CheckpointPosition;
 
 use self::container::{Kind, Writer};
 
@@ -190,7 +191,7 @@ impl Backup {
             Err(error) => return Err(StoreError::io(&token, "cannot be read", &error)),
         }
         let mut payload = Vec::new();
-        put_pair(&mut payload, APPLIED, &record::encode(&self.position));
+        put_pair(&mut payload, POSITION, &record::encode(&self.position));
         self.writer.section(out, Kind::Pairs, &payload);
         Ok(Stage::Pairs(None))
     }
@@ -203,7 +204,7 @@ impl Backup {
         };
         let mut payload = Vec::new();
         let mut last = last.clone();
-        for (key, value) in page.iter().filter(|(key, _)| key != APPLIED) {
+        for (key, value) in page.iter().filter(|(key, _)| key != POSITION) {
             if let Some(behind) = self.end_of_new_deliveries(key) {
                 last = behind;
                 break;
@@ -217,11 +218,11 @@ impl Backup {
 
     /// If `key` belongs to a delivery that was accepted after the beginning: the last key of such deliveries.
     fn end_of_new_deliveries(&self, key: &[u8]) -> Option<Vec<u8>> {
-        let prefix = *key.first().filter(|prefix| [keys::OWED, keys::DEAD].contains(prefix))?;
-        let number = keys::number_in(key)?;
-        let sequence = u64::from_be_bytes(key.get(5..)?.try_into().ok()?);
+        let key = key_of(key).filter(|key| [ValueKind::Owed, ValueKind::Dead].contains(&key.kind()))?;
+        let number = keys::number_in(&key)?;
+        let sequence = u64::from_be_bytes(key.rest().get(4..)?.try_into().ok()?);
         let next = self.next_sequences.get(&number).copied().unwrap_or(1);
-        (sequence >= next).then(|| [&keys::numbered(prefix, number)[..], &u64::MAX.to_be_bytes()].concat())
+        (sequence >= next).then(|| stored(&keys::sequence(key.kind(), number, u64::MAX)))
     }
 
     fn write_frames(&mut self, out: &mut Vec<u8>, mut copying: Copying) -> Result<Stage, StoreError> {
@@ -274,15 +275,13 @@ impl Iterator for Backup {
 /// The next sequence number of each subscription, from sled.
 fn next_sequences(kv: &Kv) -> Result<BTreeMap<u32, u64>, StoreError> {
     let mut found = BTreeMap::new();
-    let mut after = vec![keys::SEQUENCE];
+    let mut after = stored(&Key::all(ValueKind::Sequence));
     loop {
         let page = kv.stored(Some(&after), PAGE_BYTES)?;
         let Some((last, _)) = page.last() else { return Ok(found) };
         after.clone_from(last);
         for (key, value) in page {
-            if key.first() != Some(&keys::SEQUENCE) {
-                return Ok(found);
-            }
+            let Some(key) = key_of(&key).filter(|key| key.kind() == ValueKind::Sequence) else { return Ok(found) };
             let next = value.try_into().map(u64::from_be_bytes).ok();
             found.extend(keys::number_in(&key).zip(next));
         }

@@ -62,7 +62,7 @@ proptest! {
 /// Every call that was stored is found, however much of it has reached sled and while the filter is rebuilt.
 #[test]
 fn a_known_call_is_always_found() {
-    let key = |number: u32| keys::call("acme", &number.to_string());
+    let key = |number: u32| stored(&crate::model::keys::call("acme", &number.to_string()));
     for seed in 0..8u32 {
         let dir = tempfile::tempdir().unwrap();
         let db = sled::Config::new().path(dir.path()).flush_every_ms(None).open().unwrap();
@@ -107,7 +107,7 @@ fn only_a_written_checkpoint_is_durable() {
     kv.checkpoint(&CheckpointMeta { position: at(3), ..CheckpointMeta::default() }).unwrap();
     assert_eq!(kv.durable(), at(3));
     // sled has the value, but was not asked to write it yet.
-    kv.db.insert(keys::APPLIED, record::encode(&at(4))).unwrap();
+    kv.db.insert(POSITION, record::encode(&at(4))).unwrap();
     assert_eq!((kv.applied().unwrap(), kv.durable()), (Some(at(4)), at(3)));
 }
 

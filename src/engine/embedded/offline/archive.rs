@@ -8,13 +8,14 @@ use crate::engine::embedded::backup::container::{Kind, Reader, Unreadable};
 use crate::engine::embedded::backup::{About, Totals, pairs_in};
 use crate::engine::embedded::format::FORMAT_VERSION;
 use crate::engine::embedded::frame::NoFrame;
+use crate::engine::embedded::kv::stored_key;
 use crate::engine::embedded::offline::audit::{Audit, SegmentInfo};
 use crate::engine::embedded::offline::refused::Refused;
 use crate::engine::embedded::offline::replica::Replica;
 use crate::engine::embedded::offline::report::Findings;
+use crate::engine::embedded::position::CheckpointPosition;
 use crate::engine::embedded::wal::{Header, Shape};
 use crate::model::error::u32_of;
-use crate::model::record::CheckpointPosition;
 
 /// A section of a backup, its checksum verified.
 pub(crate) enum Section<'s> {
@@ -115,7 +116,7 @@ fn walk(file: BufReader<File>, visit: &mut dyn FnMut(u64, Section<'_>) -> Result
             Kind::Token => Section::Token(&payload),
             Kind::Pairs => {
                 let pairs = pairs_in(&payload).ok_or_else(malformed)?;
-                seen.pairs += pairs.iter().filter(|(key, _)| *key != crate::model::keys::APPLIED).count() as u64;
+                seen.pairs += pairs.iter().filter(|(key, _)| *key != stored_key::POSITION).count() as u64;
                 Section::Pairs(pairs)
             }
             Kind::File => {

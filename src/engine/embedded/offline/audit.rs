@@ -9,15 +9,17 @@ use std::collections::{BTreeMap, HashMap};
 use crate::core::delivery::Delivery;
 use crate::core::id::{DeliveryId, EventId};
 use crate::engine::embedded::frame::{Binding, NoFrame};
+use crate::engine::embedded::kv::stored_key::prefix;
 use crate::engine::embedded::offline::replica::Replica;
 use crate::engine::embedded::offline::report::{Findings, Receiver};
+use crate::engine::embedded::position::CheckpointPosition;
 use crate::engine::embedded::wal::Header;
 use crate::engine::embedded::wal::recovery::{self, TailState};
 use crate::model::error::{Damage, u32_of};
-use crate::model::keys;
+use crate::model::key::ValueKind;
 use crate::model::lock::lock;
 use crate::model::record::Class;
-use crate::model::record::{self, CheckpointPosition, Head, Record};
+use crate::model::record::{self, Head, Record};
 
 /// Receives a frame that was read: its header and its payload.
 pub(crate) type OnFrame<'k> = &'k mut dyn FnMut(Head, &[u8]) -> Result<(), Damage>;
@@ -324,9 +326,9 @@ impl Audit {
         }
         let Some((stored, _)) = &self.stored else { return Ok(()) };
         let mut faults = Vec::new();
-        for prefix in [keys::OWED, keys::DEAD] {
-            let (here, there) = (standing(stored, prefix)?, standing(&self.rebuilt, prefix)?);
-            let what = if prefix == keys::OWED { "owed" } else { "a dead letter" };
+        for kind in [ValueKind::Owed, ValueKind::Dead] {
+            let (here, there) = (standing(stored, kind)?, standing(&self.rebuilt, kind)?);
+            let what = if kind == ValueKind::Owed { "owed" } else { "a dead letter" };
             if self.gaps > 0 {
                 continue;
             }
@@ -339,7 +341,7 @@ impl Audit {
                 }
             }
         }
-        stored.each(&[keys::OWED], &mut |_, value| {
+        stored.each(prefix(ValueKind::Owed), &mut |_, value| {
             if let Some(delivery) = record::delivery_of(value).filter(|delivery| !self.has_event(delivery)) {
                 faults.push(format!(
                     "owes {}, whose event {} is not in the write-ahead log",
@@ -397,9 +399,9 @@ impl Audit {
 }
 
 /// The deliveries under a prefix, with their events.
-fn standing(replica: &Replica, prefix: u8) -> Result<BTreeMap<DeliveryId, EventId>, Damage> {
+fn standing(replica: &Replica, kind: ValueKind) -> Result<BTreeMap<DeliveryId, EventId>, Damage> {
     let mut found = BTreeMap::new();
-    replica.each(&[prefix], &mut |_, value| {
+    replica.each(prefix(kind), &mut |_, value| {
         found.extend(record::delivery_of(value).map(|delivery| (delivery.id, delivery.event)));
         Ok(())
     })?;

@@ -13,9 +13,10 @@ use crate::engine::embedded::offline::refused::Refused;
 use crate::engine::embedded::offline::replica::Replica;
 use crate::engine::embedded::offline::report::Findings;
 use crate::engine::embedded::open::UNFINISHED;
+use crate::engine::embedded::position::CheckpointPosition;
 use crate::engine::embedded::wal::{self, Growing, Header, Shape, recovery};
 use crate::model::error::{Damage, u32_of};
-use crate::model::record::{self, CheckpointPosition, Head};
+use crate::model::record::{self, Head};
 
 /// How many bytes of the state are read at once.
 const PAGE_BYTES: usize = 1 << 20;

@@ -12,14 +12,16 @@ use crate::core::seal::Fingerprint;
 use crate::engine::embedded::backup::TOKEN;
 use crate::engine::embedded::frame::Salt;
 use crate::engine::embedded::kv::BATCH_BYTES;
+use crate::engine::embedded::kv::stored_key::{POSITION, prefix};
 use crate::engine::embedded::offline::archive::Section;
 use crate::engine::embedded::offline::refused::Refused;
 use crate::engine::embedded::open::{self, RESTORE_MARKER, UNFINISHED};
+use crate::engine::embedded::position::CheckpointPosition;
 use crate::engine::embedded::wal::{self, Header, Packing};
 use crate::engine::embedded::{durable, marker};
 use crate::model::error::u32_of;
-use crate::model::keys::{self, APPLIED};
-use crate::model::record::{self, CheckpointPosition};
+use crate::model::key::ValueKind;
+use crate::model::record;
 
 /// What an empty directory may contain.
 const ALLOWED: [&str; 2] = ["lock", "lost+found"];
@@ -117,11 +119,11 @@ impl Layout {
 
     /// Writes a pair of the state.
     pub(crate) fn pair(&mut self, key: &[u8], value: &[u8]) -> Result<(), Refused> {
-        if key == APPLIED {
+        if key == POSITION {
             self.position = record::decode(value);
             return Ok(());
         }
-        if key == keys::COUNTED {
+        if key == prefix(ValueKind::Counted) {
             // The counts may be of another moment than the rest: the first start counts again.
             return Ok(());
         }
@@ -223,7 +225,7 @@ impl Layout {
         let position = self
             .position
             .ok_or_else(|| Refused::Damaged("it does not record the checkpoint position of its state".to_owned()))?;
-        self.batch.insert(APPLIED, record::encode(&position));
+        self.batch.insert(POSITION, record::encode(&position));
         self.flush()?;
         let Self { dir, db, .. } = self;
         drop(db);

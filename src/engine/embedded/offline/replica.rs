@@ -7,14 +7,17 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
+use crate::engine::embedded::kv::stored_key::{self, Content, OPENED, POSITION, content};
 use crate::engine::embedded::kv::{CheckpointMeta, Kv, hex};
 use crate::engine::embedded::open;
+use crate::engine::embedded::position::CheckpointPosition;
 use crate::model::error::Damage;
+use crate::model::key::ValueKind;
 use crate::model::load::{self, Unreadable};
-use crate::model::record::{self, CheckpointPosition, Head, Record, Target};
+use crate::model::record::{self, Head, Record, Target};
 use crate::model::registry::Registry;
-use crate::model::value::ValueKind;
-use crate::model::{keys, report};
+use crate::model::report;
+use crate::model::value;
 
 /// The cache size of a scratch database.
 const CACHE_BYTES: u64 = 64 << 20;
@@ -100,14 +103,16 @@ impl Replica {
     /// # Errors
     /// It cannot be read, and a daemon could not continue without it; a description.
     pub(crate) fn validate(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
-        let Some(kind) = ValueKind::of(key) else {
-            return Err(format!("has a value of a kind that is not known (key {})", hex(key)));
+        let (name, readable, derived) = match content(key, value) {
+            Some(Content::Value(key)) => (key.kind().name(), value::is_readable(&key, value), key.kind().is_derived()),
+            Some(Content::Own(name, readable)) => (name, readable, key != POSITION),
+            None => return Err(format!("has a value of a kind that is not known (key {})", hex(key))),
         };
-        if kind.is_readable(key, value) {
+        if readable {
             return Ok(());
         }
-        let what = format!("has {} that cannot be read (key {})", kind.name(), hex(key));
-        if !kind.is_derived() {
+        let what = format!("has {name} that cannot be read (key {})", hex(key));
+        if !derived {
             return Err(what);
         }
         self.derived_faults.push(what);
@@ -116,7 +121,7 @@ impl Replica {
 
     /// Stores a pair of a backup; returns the checkpoint position if the pair contains it.
     pub(crate) fn put(&self, key: &[u8], value: &[u8]) -> Result<Option<CheckpointPosition>, Damage> {
-        if key == keys::APPLIED {
+        if key == POSITION {
             return Ok(record::decode(value));
         }
         self.kv.put(key.to_vec(), value.to_vec());
@@ -159,7 +164,7 @@ impl Replica {
             let page = self.kv.scan(prefix, after.as_deref(), 1000)?;
             let Some((last, _)) = page.last() else { return Ok(()) };
             after = Some(last.clone());
-            let of_itself = |key: &[u8]| [keys::APPLIED, keys::OPENED, keys::COUNTED].contains(&key);
+            let of_itself = |key: &[u8]| [POSITION, OPENED, stored_key::prefix(ValueKind::Counted)].contains(&key);
             for (key, value) in page.iter().filter(|(key, _)| !of_itself(key)) {
                 visit(key, value)?;
             }

@@ -13,18 +13,19 @@ use std::path::Path;
 use crate::core::delivery::{Delivery, State as Standing};
 use crate::core::id::DeliveryId;
 use crate::engine::embedded::backup::TOKEN;
+use crate::engine::embedded::kv::stored_key::{key_of, prefix};
 use crate::engine::embedded::offline::audit::Audit;
 use crate::engine::embedded::offline::directory::{self, FrameSink};
 use crate::engine::embedded::offline::layout::{self, Layout};
 use crate::engine::embedded::offline::refused::Refused;
 use crate::engine::embedded::offline::replica::Replica;
 use crate::engine::embedded::offline::report::{Findings, Salvaged};
+use crate::engine::embedded::position::CheckpointPosition;
 use crate::engine::embedded::{frame, marker};
 use crate::model::error::Damage;
-use crate::model::keys;
+use crate::model::key::ValueKind;
 use crate::model::lock::lock;
-use crate::model::record::{self, CheckpointPosition, DeliveryRecord, Head, Kind as _, PriorState, Requeued};
-use crate::model::value::ValueKind;
+use crate::model::record::{self, DeliveryRecord, Head, Kind as _, PriorState, Requeued};
 
 impl FrameSink for Layout {
     fn file(&mut self, number: u32) -> Result<(), Damage> {
@@ -113,8 +114,8 @@ fn reconcile(audit: &Audit, replica: &Replica, layout: &mut Layout) -> Result<()
 /// Outstanding deliveries and dead letters.
 fn standing(replica: &Replica) -> Result<BTreeMap<DeliveryId, Delivery>, Damage> {
     let mut found = BTreeMap::new();
-    for prefix in [keys::DEAD, keys::OWED] {
-        replica.each(&[prefix], &mut |_, value| {
+    for kind in [ValueKind::Dead, ValueKind::Owed] {
+        replica.each(prefix(kind), &mut |_, value| {
             found.extend(record::delivery_of(value).map(|delivery| (delivery.id, delivery)));
             Ok(())
         })?;
@@ -153,37 +154,32 @@ fn write_state(audit: &Audit, replica: &Replica, layout: &mut Layout) -> Result<
 /// dropped, so that it can be posted again.
 fn is_lost(audit: &Audit, replica: &Replica, key: &[u8], value: &[u8], lost: &mut Vec<String>) -> bool {
     let id_in = |value: &[u8]| value.first_chunk::<16>().map(|bits| u128::from_be_bytes(*bits));
-    match ValueKind::of(key) {
-        Some(ValueKind::Owed | ValueKind::Dead) => {
+    let Some(kind) = key_of(key).map(|key| key.kind()) else { return false };
+    match kind {
+        ValueKind::Owed | ValueKind::Dead => {
             let Some(delivery) = record::delivery_of(value) else { return true };
             let gone = !can_be_sent(audit, replica, &delivery);
             lost.extend(gone.then(|| delivery.id.to_string()));
             gone
         }
-        Some(ValueKind::Message) => !id_in(value).is_some_and(|message| audit.has_message_id(message)),
-        Some(ValueKind::Producer) => !id_in(value).is_some_and(|event| audit.has_event_id(event)),
-        Some(
-            ValueKind::Applied
-            | ValueKind::Group
-            | ValueKind::Counts
-            | ValueKind::Discard
-            | ValueKind::Erasure
-            | ValueKind::FanOut
-            | ValueKind::Health
-            | ValueKind::Counted
-            | ValueKind::Thread
-            | ValueKind::Latest
-            | ValueKind::LatestOf
-            | ValueKind::InOrder
-            | ValueKind::Sequence
-            | ValueKind::Token
-            | ValueKind::Opened
-            | ValueKind::Replay
-            | ValueKind::Subscription
-            | ValueKind::Call
-            | ValueKind::WithoutWebhook
-            | ValueKind::SetAside,
-        )
-        | None => false,
+        ValueKind::Message => !id_in(value).is_some_and(|message| audit.has_message_id(message)),
+        ValueKind::Producer => !id_in(value).is_some_and(|event| audit.has_event_id(event)),
+        ValueKind::Group
+        | ValueKind::Counts
+        | ValueKind::Discard
+        | ValueKind::Erasure
+        | ValueKind::FanOut
+        | ValueKind::Health
+        | ValueKind::Counted
+        | ValueKind::Thread
+        | ValueKind::Latest
+        | ValueKind::LatestOf
+        | ValueKind::InOrder
+        | ValueKind::Sequence
+        | ValueKind::Token
+        | ValueKind::Replay
+        | ValueKind::Subscription
+        | ValueKind::Call
+        | ValueKind::WithoutWebhook => false,
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, RwLock};
 
 use crate::engine::embedded::durable;
+use crate::engine::embedded::position::CheckpointPosition;
 use crate::engine::embedded::wal::first::{first, note_first, numbers_in, remove_leftovers};
 use crate::engine::embedded::wal::log::Wal;
 use crate::engine::embedded::wal::recovery::{self, Replay};
@@ -13,7 +14,6 @@ use crate::engine::embedded::wal::segment::{self, Segment};
 use crate::engine::embedded::wal::unpacked::Unpacked;
 use crate::engine::embedded::wal::writer::Writer;
 use crate::model::error::Damage;
-use crate::model::record::CheckpointPosition;
 use crate::model::record::Schema;
 use crate::model::view::Tally;
 

@@ -29,9 +29,10 @@
 use std::path::Path;
 
 use crate::engine::embedded::frame::{self, Binding, FrameHeader};
+use crate::engine::embedded::position::CheckpointPosition;
 use crate::engine::embedded::wal::segment::{self, End, Segment};
 use crate::model::error::{Damage, u32_of};
-use crate::model::record::{CheckpointPosition, Head};
+use crate::model::record::Head;
 
 /// Replays a frame: its header, its payload, and the position behind it.
 pub(crate) type Replay<'r> = &'r mut dyn FnMut(Head, &[u8], CheckpointPosition) -> Result<(), Damage>;

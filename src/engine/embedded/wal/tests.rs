@@ -6,10 +6,11 @@ use crate::core::event::{CallId, EventType};
 use crate::core::id::{DeliveryId, SubscriptionId};
 use crate::core::time::Timestamp;
 use crate::engine::embedded::frame;
+use crate::engine::embedded::position::CheckpointPosition;
 use crate::engine::embedded::wal::header::HEADER;
 use crate::model::error::{Damage, u32_of};
 use crate::model::record::Disposition;
-use crate::model::record::{self, Accepted, CheckpointPosition, Head, Kind as _, Logged, SCHEMA};
+use crate::model::record::{self, Accepted, Head, Kind as _, Logged, SCHEMA};
 use crate::model::term::Term;
 use crate::model::view::Wanted;
 

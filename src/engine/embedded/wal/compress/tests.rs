@@ -2,10 +2,10 @@ use std::fs;
 
 use super::*;
 use crate::engine::embedded::frame::HEADER as AHEAD;
+use crate::engine::embedded::position::CheckpointPosition;
 use crate::engine::embedded::wal::segment::path_of;
 use crate::engine::embedded::wal::tests::{ALL, commit, filled, half, ids, open, position};
 use crate::engine::embedded::wal::{Part, Writer};
-use crate::model::record::CheckpointPosition;
 use crate::model::term::Term;
 use crate::model::view::Log as _;
 use crate::model::view::Wanted;

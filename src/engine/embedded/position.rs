@@ -1,4 +1,4 @@
-//! The checkpoint position.
+//! The checkpoint position: how far the write-ahead log has been applied to the state database.
 
 use bincode::{Decode, Encode};
 
