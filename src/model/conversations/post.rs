@@ -157,7 +157,7 @@ fn message_before(
     if turn.now.since(receipt.at) >= turn.settings.idempotency_window {
         return Ok(None);
     }
-    let of_receipt = keys::thread_of(&receipt.thread);
+    let of_receipt = keys::thread_of(receipt.thread);
     let Some(thread) = read::thread(turn.view, turn.log, &of_receipt)? else { return Ok(None) };
     let why = receipt.refusal(content, key.rest());
     why.map_or_else(|| Ok(Some(repeated(&thread, receipt.event))), refused)
@@ -179,7 +179,7 @@ pub(crate) fn remove_expired(turn: &mut Turn<'_>, after: &Key) -> Result<Option<
         if *key > last_expired {
             return Ok(None);
         }
-        let thread_key = keys::thread_of(&hash);
+        let thread_key = keys::thread_of(hash);
         let Some(value) = turn.get(&thread_key)? else { continue };
         let Some(record) = record::unversioned::<ThreadRecord>(&value) else { continue };
         if record.last_stored() < expired_before {
