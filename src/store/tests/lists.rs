@@ -195,7 +195,9 @@ fn call(rng: &mut Rng) -> Option<CallId> {
 /// A time between the clock's first reading and its latest; the latest may be the earlier one.
 fn time(rng: &mut Rng, world: &World) -> Option<Timestamp> {
     let (first, latest) = (NOW.millis(), world.now.load(Ordering::Relaxed));
-    rng.maybe(3, |rng| Timestamp::from_millis(first.min(latest) + rng.below(first.abs_diff(latest) as usize + 2) as u64))
+    rng.maybe(3, |rng| {
+        Timestamp::from_millis(first.min(latest) + rng.below(first.abs_diff(latest) as usize + 2) as u64)
+    })
 }
 
 fn matches_if_set<T: PartialEq>(wanted: &Option<T>, actual: Option<&T>) -> bool {
