@@ -6,13 +6,14 @@ use clap::Args;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::client::{Client, read, segment, with_query};
+use super::client::{Client, read, with_query};
 use super::connection::Connection;
 use super::exit::Failure;
 use super::listing::Listing;
 use super::log::Entry;
 use super::table::{Column, Table, WIDTH};
 use super::text::{cut, json_list, safe, wrap};
+use crate::core::path::segment;
 
 /// Width of the time column, and indentation of what follows.
 const INDENT: usize = 21;

@@ -23,6 +23,7 @@ use self::trust::{Strangers, Trust};
 use super::connection::{Connection, Credentials};
 use super::exit::Failure;
 use super::text::safe;
+use crate::core::path::segment;
 
 /// Longer than the daemon's slowest reply, which is that of a probe.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -372,20 +373,6 @@ pub(super) struct SecretReply {
 /// The path of the subscription with this id.
 pub(super) fn subscription_path(id: &str) -> String {
     format!("/v1/subscriptions/{}", segment(id))
-}
-
-/// `text` as one segment of a path.
-pub(super) fn segment(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-') || (byte == b'.' && text != "." && text != "..")
-        {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -6,12 +6,13 @@ use clap::Args;
 use serde::Deserialize;
 
 use super::call::plain;
-use super::client::{Client, read, segment, with_query};
+use super::client::{Client, read, with_query};
 use super::connection::Connection;
 use super::exit::Failure;
 use super::listing::Listing;
 use super::table::{Column, Table, WIDTH};
 use super::text::{cut, json_list, number_of, safe, wrap};
+use crate::core::path::segment;
 
 /// Indentation of a message's text.
 const INDENT: usize = 4;

@@ -6,11 +6,12 @@ use clap::Args;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::client::{Client, read, segment};
+use super::client::{Client, read};
 use super::connection::Connection;
 use super::exit::Failure;
 use super::table::{Column, Table, WIDTH};
 use super::text::{json_list, pretty, safe, wrap};
+use crate::core::path::segment;
 
 /// List the event types, or show one with its sample
 #[derive(Debug, Args)]

@@ -6,11 +6,12 @@ use clap::{Args, Subcommand};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::client::{Client, read, segment, with_query};
+use super::client::{Client, read, with_query};
 use super::connection::Connection;
 use super::exit::{Failure, note};
 use super::table::{Column, Table};
 use super::text::{json_list, safe};
+use crate::core::path::segment;
 use crate::core::time::parse_duration;
 
 /// Create, list and revoke the tokens that the API is called with
