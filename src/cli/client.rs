@@ -211,7 +211,7 @@ impl Client {
         loop {
             items.append(&mut page.items);
             let Some(next) = page.next else { return Ok(items) };
-            page = read(&self.get(&with_query(path, &[("cursor", &next)]))?)?;
+            page = read(&self.get(&with_query(path, &[("cursor", Some(&next))]))?)?;
         }
     }
 
@@ -355,12 +355,13 @@ pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Failure> {
     })
 }
 
-/// `path` with these parameters, encoded, appended to those it has.
-pub(super) fn with_query(path: &str, parameters: &[(&str, &str)]) -> String {
-    if parameters.is_empty() {
+/// `path` with those of the parameters that have a value, encoded, appended to those it has.
+pub(super) fn with_query(path: &str, parameters: &[(&str, Option<&str>)]) -> String {
+    let given = parameters.iter().filter_map(|(name, value)| Some((name, (*value)?)));
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(given).finish();
+    if query.is_empty() {
         return path.to_owned();
     }
-    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
     format!("{path}{}{query}", if path.contains('?') { '&' } else { '?' })
 }
 
