@@ -23,7 +23,7 @@
 //! | [`store`] | the verbs: how the others ask for what is kept, or change it | core, model, engine |
 //! | [`sender`] | posting: the only module with ureq (and the command line's client) | core |
 //! | [`dispatch`] | which delivery is sent when | core, store, sender |
-//! | [`http`] | the API: the only module that is async | core, store, config, the sender's probe |
+//! | [`http`] | the API; async, as otherwise only `cli::receiver` is | core, store, config, the sender's probe |
 //! | [`service`], [`telemetry`] | being a service: signals, systemd, lock, messages | core, config |
 //! | [`alerts`] | alerts for the operator, posted to `[alerts] url` | core |
 //! | [`metrics`] | counters and timings for Prometheus | core |

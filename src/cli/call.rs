@@ -6,13 +6,14 @@ use clap::Args;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::client::{Client, read, segment, with_query};
+use super::client::{Client, read, with_query};
 use super::connection::Connection;
 use super::exit::Failure;
-use super::listing::Listing;
+use super::listing::{self, Listing};
 use super::log::Entry;
-use super::table::{Column, Table, WIDTH};
-use super::text::{cut, json_list, safe, wrap};
+use super::table::{Column, WIDTH};
+use super::text::{cut, safe, wrap};
+use crate::core::path::segment;
 
 /// Width of the time column, and indentation of what follows.
 const INDENT: usize = 21;
@@ -130,9 +131,8 @@ impl Call {
     }
 
     fn show(&self, call: &str, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
-        let company: Vec<(&str, &str)> =
-            self.company.as_deref().map(|company| ("company", company)).into_iter().collect();
-        let reply = client.get(&with_query(&format!("/v1/calls/{}", segment(call)), &company))?;
+        let company = ("company", self.company.as_deref());
+        let reply = client.get(&with_query(&format!("/v1/calls/{}", segment(call)), &[company]))?;
         if self.json {
             return Ok(writeln!(out, "{}", reply.trim_end())?);
         }
@@ -153,23 +153,19 @@ impl Call {
 
     fn list(&self, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
         let items = self.listing.fetch(client, "/v1/calls", self.company.as_deref())?;
-        if self.json {
-            return Ok(writeln!(out, "{}", json_list(&items))?);
-        }
-        let mut table = Table::new(&[
+        let columns = [
             Column::text("BEGAN (UTC)"),
             Column::elastic("CALL"),
             Column::elastic("COMPANY"),
             Column::text("STATE"),
             Column::text("PHONE"),
             Column::elastic("LEAD"),
-        ]);
-        for item in &items {
-            let call: Brief = read(item.get())?;
+        ];
+        let row = |call: Brief| {
             let lead = call.name.unwrap_or_default();
-            table.row([plain(&call.began), call.call, call.company, call.state, call.phone.unwrap_or_default(), lead]);
-        }
-        Ok(table.write(out, "There are no such calls.")?)
+            [plain(&call.began), call.call, call.company, call.state, call.phone.unwrap_or_default(), lead]
+        };
+        listing::print(&items, self.json, columns, row, "There are no such calls.", out)
     }
 }
 

@@ -23,6 +23,7 @@ use self::trust::{Strangers, Trust};
 use super::connection::{Connection, Credentials};
 use super::exit::Failure;
 use super::text::safe;
+use crate::core::path::segment;
 
 /// Longer than the daemon's slowest reply, which is that of a probe.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -210,7 +211,7 @@ impl Client {
         loop {
             items.append(&mut page.items);
             let Some(next) = page.next else { return Ok(items) };
-            page = read(&self.get(&with_query(path, &[("cursor", &next)]))?)?;
+            page = read(&self.get(&with_query(path, &[("cursor", Some(&next))]))?)?;
         }
     }
 
@@ -354,12 +355,13 @@ pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Failure> {
     })
 }
 
-/// `path` with these parameters, encoded, appended to those it has.
-pub(super) fn with_query(path: &str, parameters: &[(&str, &str)]) -> String {
-    if parameters.is_empty() {
+/// `path` with those of the parameters that have a value, encoded, appended to those it has.
+pub(super) fn with_query(path: &str, parameters: &[(&str, Option<&str>)]) -> String {
+    let given = parameters.iter().filter_map(|(name, value)| Some((name, (*value)?)));
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(given).finish();
+    if query.is_empty() {
         return path.to_owned();
     }
-    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
     format!("{path}{}{query}", if path.contains('?') { '&' } else { '?' })
 }
 
@@ -372,20 +374,6 @@ pub(super) struct SecretReply {
 /// The path of the subscription with this id.
 pub(super) fn subscription_path(id: &str) -> String {
     format!("/v1/subscriptions/{}", segment(id))
-}
-
-/// `text` as one segment of a path.
-pub(super) fn segment(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-') || (byte == b'.' && text != "." && text != "..")
-        {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -6,12 +6,13 @@ use clap::Args;
 use serde::Deserialize;
 
 use super::call::plain;
-use super::client::{Client, read, segment, with_query};
+use super::client::{Client, read, with_query};
 use super::connection::Connection;
 use super::exit::Failure;
-use super::listing::Listing;
-use super::table::{Column, Table, WIDTH};
-use super::text::{cut, json_list, number_of, safe, wrap};
+use super::listing::{self, Listing};
+use super::table::{Column, WIDTH};
+use super::text::{cut, number_of, safe, wrap};
+use crate::core::path::segment;
 
 /// Indentation of a message's text.
 const INDENT: usize = 4;
@@ -94,18 +95,15 @@ impl Conversations {
         let client = Client::new(&self.connection)?;
         let company = self.company.as_deref();
         if let Some(call) = &self.call_id {
-            let query: Vec<(&str, &str)> = company.map(|name| ("company", name)).into_iter().collect();
-            let reply = client.get(&with_query(&format!("/v1/conversations/{}", segment(call)), &query))?;
+            let path = format!("/v1/conversations/{}", segment(call));
+            let reply = client.get(&with_query(&path, &[("company", company)]))?;
             if self.json {
                 return Ok(writeln!(out, "{}", reply.trim_end())?);
             }
             return write_thread(&read(&reply)?, out);
         }
         let items = self.listing.fetch(&client, "/v1/conversations", company)?;
-        if self.json {
-            return Ok(writeln!(out, "{}", json_list(&items))?);
-        }
-        let mut table = Table::new(&[
+        let columns = [
             Column::text("LATEST (UTC)"),
             Column::elastic("CALL"),
             Column::elastic("COMPANY"),
@@ -113,15 +111,13 @@ impl Conversations {
             Column::elastic("LEAD"),
             Column::number("SMS"),
             Column::number("IN"),
-        ]);
-        for item in &items {
-            let thread: Thread = read(item.get())?;
-            let Lead { name, phone } = thread.lead;
-            let counts = [thread.message_count, thread.inbound_count].map(|count| count.to_string());
-            let words = [plain(&thread.last_at), thread.call_id, thread.company];
-            table.row(words.into_iter().chain([phone, name].map(Option::unwrap_or_default)).chain(counts));
-        }
-        Ok(table.write(out, "There are no such conversations.")?)
+        ];
+        let row = |thread: Thread| {
+            let [phone, name] = [thread.lead.phone, thread.lead.name].map(Option::unwrap_or_default);
+            let [count, inbound] = [thread.message_count, thread.inbound_count].map(|count| count.to_string());
+            [plain(&thread.last_at), thread.call_id, thread.company, phone, name, count, inbound]
+        };
+        listing::print(&items, self.json, columns, row, "There are no such conversations.", out)
     }
 }
 

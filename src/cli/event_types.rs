@@ -6,11 +6,13 @@ use clap::Args;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::client::{Client, read, segment};
+use super::client::{Client, read};
 use super::connection::Connection;
 use super::exit::Failure;
-use super::table::{Column, Table, WIDTH};
-use super::text::{json_list, pretty, safe, wrap};
+use super::listing;
+use super::table::{Column, WIDTH};
+use super::text::{pretty, safe, wrap};
+use crate::core::path::segment;
 
 /// List the event types, or show one with its sample
 #[derive(Debug, Args)]
@@ -73,8 +75,12 @@ impl EventTypes {
         match &self.name {
             Some(name) if self.json => Ok(writeln!(out, "{}", client.get(&path(name))?.trim_end())?),
             Some(name) => show(&EventType::fetch(&client, name)?, out),
-            None if self.json => Ok(writeln!(out, "{}", json_list(&client.list("/v1/event-types")?))?),
-            None => table(&EventType::all(&client)?, out),
+            None => {
+                let columns = [Column::text("EVENT TYPE"), Column::text("TITLE"), Column::elastic("WHEN")];
+                let row = |one: EventType| [one.name, one.title, one.description];
+                let items = client.list("/v1/event-types")?;
+                listing::print(&items, self.json, columns, row, "There are no event types.", out)
+            }
         }
     }
 }
@@ -83,12 +89,4 @@ fn show(event_type: &EventType, out: &mut dyn Write) -> Result<(), Failure> {
     writeln!(out, "{}  {}", safe(&event_type.name), safe(&event_type.title))?;
     writeln!(out, "{}\n", wrap(&event_type.description, WIDTH).join("\n"))?;
     Ok(writeln!(out, "{}", pretty(&event_type.sample))?)
-}
-
-fn table(event_types: &[EventType], out: &mut dyn Write) -> Result<(), Failure> {
-    let mut table = Table::new(&[Column::text("EVENT TYPE"), Column::text("TITLE"), Column::elastic("WHEN")]);
-    for event_type in event_types {
-        table.row([event_type.name.clone(), event_type.title.clone(), event_type.description.clone()]);
-    }
-    Ok(table.write(out, "There are no event types.")?)
 }

@@ -81,7 +81,6 @@ impl Listen {
             writeln!(out, "{text}")?;
             out.flush()?;
         }
-        receiver.wait();
         Ok(())
     }
 }
@@ -96,7 +95,7 @@ struct Seen {
 impl Seen {
     /// Whether the webhook id of `message` was seen before; records it.
     fn repeats(&mut self, message: &Message) -> bool {
-        let Some(id) = message.header("webhook-id") else { return false };
+        let Some(id) = delivery::header(message, "webhook-id") else { return false };
         if !self.ids.insert(id.to_owned()) {
             return true;
         }
@@ -116,11 +115,11 @@ fn describe(message: &Message, secret: Option<&Secret>, repeat: bool, status: u1
     let attempt = delivery::attempt(message).map_or_else(String::new, |attempt| format!("  attempt {attempt}"));
     let repeat = if repeat { "  repeat" } else { "" };
     let signature = delivery::signature(message, secret, now).as_str();
-    let id = message.header("webhook-id").unwrap_or("(none)");
+    let id = delivery::header(message, "webhook-id").unwrap_or("(none)");
     let mut text = format!("{}  {}{attempt}{repeat}\n", Timestamp::from(now), safe(&event_type));
     // Writing to a String does not fail.
     let _ = writeln!(text, "  webhook-id {}  {signature}", safe(id));
-    let _ = writeln!(text, "  {} {}  answered {status}", safe(&message.method), safe(&message.target));
+    let _ = writeln!(text, "  {} {}  answered {status}", message.method(), safe(&message.uri().to_string()));
     for line in body_lines(message) {
         let _ = writeln!(text, "    {line}");
     }
@@ -129,7 +128,7 @@ fn describe(message: &Message, secret: Option<&Secret>, repeat: bool, status: u1
 
 /// The body for a terminal: JSON indented, a form as `key = value`, anything else as text.
 fn body_lines(message: &Message) -> Vec<String> {
-    let body = &message.body;
+    let body = message.body();
     if body.is_empty() {
         return vec!["(no body)".to_owned()];
     }
@@ -150,15 +149,12 @@ fn body_lines(message: &Message) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::receiver;
     use std::time::UNIX_EPOCH;
 
     fn message(content_type: &str, body: &str) -> Message {
-        let text = format!(
-            "POST /hook HTTP/1.1\r\nwebhook-id: evt_1\r\nhookswitch-attempt: 2\r\ncontent-type: {content_type}\r\n\
-             content-length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        Message::for_test(&text)
+        let headers = [("webhook-id", "evt_1"), ("hookswitch-attempt", "2"), ("content-type", content_type)];
+        receiver::message(&headers, body)
     }
 
     fn described(content_type: &str, body: &str) -> String {
@@ -187,7 +183,7 @@ mod tests {
         assert!(!seen.repeats(&first));
         assert!(seen.repeats(&first));
         for number in 0..=IDS_MOST {
-            let other = Message::for_test(&format!("POST / HTTP/1.1\r\nwebhook-id: {number}\r\n\r\n"));
+            let other = receiver::message(&[("webhook-id", &number.to_string())], "");
             assert!(!seen.repeats(&other));
         }
         assert_eq!(seen.ids.len(), IDS_MOST);

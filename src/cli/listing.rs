@@ -1,16 +1,20 @@
-//! The lists of `call` and `conversations` without a call's id: the filters common to both lists of the API.
+//! Lists of the API: the filters that several have in common, and how a list is printed.
 
+use std::io::Write;
 use std::time::SystemTime;
 
 use clap::Args;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::client::{Client, Page, read, with_query};
 use super::exit::Failure;
-use super::log::time;
+use super::log::optional_time;
+use super::table::{Column, Table};
+use super::text::json_list;
 use crate::core::time::Timestamp;
 
-/// The filters, and the limit.
+/// The filters of `call` and `conversations`, and the limit.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Without a call's id: only those")]
 pub(super) struct Listing {
@@ -44,28 +48,70 @@ impl Listing {
     ) -> Result<Vec<Box<RawValue>>, Failure> {
         let now = Timestamp::from(SystemTime::now());
         let limit = self.limit.to_string();
-        let read_time = |name, given: &Option<String>| given.as_deref().map(|text| time(name, text, now)).transpose();
-        let (since, until) = (read_time("since", &self.since)?, read_time("until", &self.until)?);
-        let given = [
-            ("company", company),
-            ("domain", self.domain.as_deref()),
-            ("phone", self.phone.as_deref()),
-            ("since", since.as_deref()),
-            ("until", until.as_deref()),
-            ("limit", Some(limit.as_str())),
-        ];
-        let parameters: Vec<(&str, &str)> =
-            given.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-        let mut page: Page = read(&client.get(&with_query(path, &parameters))?)?;
-        let mut items = std::mem::take(&mut page.items);
-        let limit = usize::from(self.limit);
+        let (since, until) = (optional_time("since", &self.since, now)?, optional_time("until", &self.until, now)?);
+        let (mut items, mut cursor) = (Vec::new(), None::<String>);
         // A page may end early when enough was read for one request.
-        while let (true, Some(next)) = (items.len() < limit, page.next.take()) {
-            let further: Vec<_> = parameters.iter().copied().chain([("cursor", next.as_str())]).collect();
-            page = read(&client.get(&with_query(path, &further))?)?;
-            items.append(&mut page.items);
+        loop {
+            let parameters = [
+                ("company", company),
+                ("domain", self.domain.as_deref()),
+                ("phone", self.phone.as_deref()),
+                ("since", since.as_deref()),
+                ("until", until.as_deref()),
+                ("limit", Some(limit.as_str())),
+                ("cursor", cursor.as_deref()),
+            ];
+            let page: Page = read(&client.get(&with_query(path, &parameters))?)?;
+            items.extend(page.items);
+            cursor = page.next;
+            if items.len() >= usize::from(self.limit) || cursor.is_none() {
+                items.truncate(self.limit.into());
+                return Ok(items);
+            }
         }
-        items.truncate(limit);
-        Ok(items)
     }
+}
+
+/// The options of a list of webhooks or tokens.
+#[derive(Debug, Args)]
+pub(super) struct OfCompany {
+    /// Only those of this company
+    #[arg(long)]
+    company: Option<String>,
+
+    /// Print them in full, as a JSON list
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl OfCompany {
+    /// The items at `path`, verbatim.
+    ///
+    /// # Errors
+    /// Those of [`Client::get`].
+    pub(super) fn fetch(&self, client: &Client, path: &str) -> Result<Vec<Box<RawValue>>, Failure> {
+        client.list(&with_query(path, &[("company", self.company.as_deref())]))
+    }
+}
+
+/// Prints `items`: as a JSON list, or in a table with a `row` of each, or `none` if there are none.
+///
+/// # Errors
+/// An item is not understood, or `out` cannot be written to.
+pub(super) fn print<T: DeserializeOwned, const N: usize>(
+    items: &[Box<RawValue>],
+    json: bool,
+    columns: [Column; N],
+    row: impl Fn(T) -> [String; N],
+    none: &str,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    if json {
+        return Ok(writeln!(out, "{}", json_list(items))?);
+    }
+    let mut table = Table::new(&columns);
+    for item in items {
+        table.row(row(read(item.get())?));
+    }
+    Ok(table.write(out, none)?)
 }

@@ -213,9 +213,8 @@ fn latest(client: &Client, filter: &[(&str, String)], limit: usize) -> Result<Ve
 
 fn page_path(filter: &[(&str, String)], cursor: Option<&str>, limit: usize) -> String {
     let limit = limit.to_string();
-    let mut parameters: Vec<(&str, &str)> = filter.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    parameters.push(("limit", &limit));
-    parameters.extend(cursor.map(|cursor| ("cursor", cursor)));
+    let filter = filter.iter().map(|(name, value)| (*name, Some(value.as_str())));
+    let parameters: Vec<_> = filter.chain([("limit", Some(limit.as_str())), ("cursor", cursor)]).collect();
     with_query("/v1/log", &parameters)
 }
 
@@ -307,6 +306,11 @@ impl Filter {
         parameters.extend(self.test.map(|test| ("test", test.to_string())));
         Ok(parameters)
     }
+}
+
+/// As [`time`], if there is a `text`.
+pub(super) fn optional_time(name: &str, text: &Option<String>, now: Timestamp) -> Result<Option<String>, Failure> {
+    text.as_deref().map(|text| time(name, text, now)).transpose()
 }
 
 /// `text` as a point in time: itself, or a duration before `now`.

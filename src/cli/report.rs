@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::client::{Client, read, with_query};
 use super::connection::Connection;
 use super::exit::Failure;
-use super::log::time;
+use super::log::optional_time;
 use super::table::{Column, Table};
 use super::text::{number_of, safe};
 use crate::core::time::Timestamp;
@@ -144,17 +144,17 @@ impl Report {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
         let client = Client::new(&self.connection)?;
         let Filter { company, domain, source, agent, since, until } = &self.filter;
-        let mut parameters = vec![("by", self.by.word().to_owned())];
-        for (name, value) in [("company", company), ("domain", domain), ("source", source), ("agent", agent)] {
-            parameters.extend(value.clone().map(|value| (name, value)));
-        }
         let now = Timestamp::from(SystemTime::now());
-        for (name, value) in [("since", since), ("until", until)] {
-            if let Some(text) = value {
-                parameters.push((name, time(name, text, now)?));
-            }
-        }
-        let parameters: Vec<(&str, &str)> = parameters.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let (since, until) = (optional_time("since", since, now)?, optional_time("until", until, now)?);
+        let parameters = [
+            ("by", Some(self.by.word())),
+            ("company", company.as_deref()),
+            ("domain", domain.as_deref()),
+            ("source", source.as_deref()),
+            ("agent", agent.as_deref()),
+            ("since", since.as_deref()),
+            ("until", until.as_deref()),
+        ];
         let reply = client.get(&with_query("/v1/report/calls", &parameters))?;
         if self.json {
             return Ok(writeln!(out, "{}", reply.trim_end())?);

@@ -121,7 +121,7 @@ impl Status {
 fn pages(client: &Client) -> Result<Vec<String>, Failure> {
     let mut pages = vec![client.get("/v1/stats")?];
     while let Some(next) = read::<Stats>(&pages[pages.len() - 1])?.next {
-        pages.push(client.get(&with_query("/v1/stats", &[("cursor", &next)]))?);
+        pages.push(client.get(&with_query("/v1/stats", &[("cursor", Some(&next))]))?);
     }
     Ok(pages)
 }

@@ -6,11 +6,13 @@ use clap::{Args, Subcommand};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::client::{Client, read, segment, with_query};
+use super::client::{Client, read};
 use super::connection::Connection;
 use super::exit::{Failure, note};
-use super::table::{Column, Table};
-use super::text::{json_list, safe};
+use super::listing::{self, OfCompany};
+use super::table::Column;
+use super::text::safe;
+use crate::core::path::segment;
 use crate::core::time::parse_duration;
 
 /// Create, list and revoke the tokens that the API is called with
@@ -36,7 +38,8 @@ pub(super) struct Token {
 #[derive(Debug, Subcommand)]
 enum Command {
     Create(Create),
-    List(List),
+    /// List the tokens, without their texts
+    List(OfCompany),
     Revoke(Revoke),
 }
 
@@ -60,18 +63,6 @@ struct Create {
     expires: Option<String>,
 
     /// Print the daemon's reply as JSON
-    #[arg(long)]
-    json: bool,
-}
-
-/// List the tokens, without their texts
-#[derive(Debug, Args)]
-struct List {
-    /// Only those of this company
-    #[arg(long)]
-    company: Option<String>,
-
-    /// Print them in full, as a JSON list
     #[arg(long)]
     json: bool,
 }
@@ -109,7 +100,7 @@ impl Token {
         let client = Client::new(&self.connection)?;
         match self.command {
             Command::Create(command) => command.run(&client, out),
-            Command::List(command) => command.run(&client, out),
+            Command::List(which) => list(&which, &client, out),
             Command::Revoke(Revoke { id }) => {
                 client.delete(&format!("/v1/tokens/{}", segment(&id)))?;
                 Ok(writeln!(out, "{} is revoked", safe(&id))?)
@@ -140,36 +131,23 @@ impl Create {
     }
 }
 
-impl List {
-    fn run(self, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
-        let company: Vec<(&str, &str)> = self.company.as_deref().map(|name| ("company", name)).into_iter().collect();
-        let items = client.list(&with_query("/v1/tokens", &company))?;
-        if self.json {
-            return Ok(writeln!(out, "{}", json_list(&items))?);
-        }
-        let mut table = Table::new(&[
-            Column::text("ID"),
-            Column::text("ROLE"),
-            Column::elastic("COMPANY"),
-            Column::elastic("DESCRIPTION"),
-            Column::text("LAST USED"),
-            Column::text("EXPIRES"),
-        ]);
-        for item in items {
-            let brief: Brief = read(item.get())?;
-            let id = if brief.kept_in.is_some() { "(in admin.token)".to_owned() } else { brief.id };
-            let expires = if brief.expired { "expired".to_owned() } else { day(brief.expires_at) };
-            table.row([
-                id,
-                brief.role,
-                brief.company.unwrap_or_default(),
-                brief.description,
-                day(brief.last_used_at),
-                expires,
-            ]);
-        }
-        Ok(table.write(out, "There are no tokens. Make one with `hookswitch token create`.")?)
-    }
+fn list(which: &OfCompany, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
+    let columns = [
+        Column::text("ID"),
+        Column::text("ROLE"),
+        Column::elastic("COMPANY"),
+        Column::elastic("DESCRIPTION"),
+        Column::text("LAST USED"),
+        Column::text("EXPIRES"),
+    ];
+    let row = |brief: Brief| {
+        let id = if brief.kept_in.is_some() { "(in admin.token)".to_owned() } else { brief.id };
+        let expires = if brief.expired { "expired".to_owned() } else { day(brief.expires_at) };
+        let company = brief.company.unwrap_or_default();
+        [id, brief.role, company, brief.description, day(brief.last_used_at), expires]
+    };
+    let none = "There are no tokens. Make one with `hookswitch token create`.";
+    listing::print(&which.fetch(client, "/v1/tokens")?, which.json, columns, row, none, out)
 }
 
 /// The date of a time: the table has no room for more.

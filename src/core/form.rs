@@ -15,6 +15,7 @@
 //! would shift the later ones). Then the member with the most fields follows, and the next, until there are at most
 //! [`FIELDS_MOST`] fields. [`Written::json_members`] lists them.
 
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::value::RawValue;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
@@ -238,14 +239,8 @@ fn encoded(key: &str) -> usize {
 
 /// A key for use in a header: its escapes, plus those of non-ASCII characters and commas.
 fn named(key: &str) -> String {
-    let mut named = String::with_capacity(key.len());
-    for byte in key.bytes() {
-        match byte {
-            b'!'..=b'~' if byte != b',' => named.push(char::from(byte)),
-            _ => named.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    named
+    const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b',');
+    utf8_percent_encode(key, ENCODED).to_string()
 }
 
 /// A form being written.

@@ -22,6 +22,7 @@ pub mod id;
 pub mod invalid;
 pub mod json;
 pub mod own_headers;
+pub mod path;
 pub mod payload;
 pub mod proxy;
 pub mod report;

@@ -3,7 +3,6 @@
 //! The only definition of these characters, for the process's messages and for the command line. Escaped text cannot
 //! end a line, move the cursor, change the writing direction, or be invisible ("Trojan Source", CVE-2021-42574).
 //! Everything else is unchanged.
-//! CVE-2021-42574). Everything else stays as it is.
 
 use std::fmt::{self, Write};
 

@@ -1,4 +1,4 @@
-//! The HTTP API: the only module that is async, on hyper 1 without a framework.
+//! The HTTP API: async, on hyper 1 without a framework.
 //!
 //! ```text
 //! listener     one thread, ordered shutdown; admission: which connections are served

@@ -81,8 +81,8 @@ const RESERVED: &[Reserved] = &[
     },
     Reserved {
         words: &["async", "await", "tokio", "hyper", "hyper_util", "http_body_util"],
-        places: &["src/http/"],
-        instead: "stay synchronous: a thread and a channel; only `http` is async",
+        places: &["src/http/", "src/cli/receiver/"],
+        instead: "stay synchronous: a thread and a channel; only `http` and `cli::receiver` are async",
     },
     Reserved {
         words: &["prometheus"],
@@ -324,6 +324,8 @@ fn the_checker_sees_packages_out_of_their_modules() {
         ("src/model/record/token.rs", "use bincode::Encode;", 0),
         ("src/cli/client.rs", "use ureq::Agent;", 0),
         ("src/cli/log.rs", "use ureq::Agent;", 1),
+        ("src/cli/receiver/mod.rs", "use hyper::Request;", 0),
+        ("src/cli/listen.rs", "use hyper::Request;", 1),
         ("src/daemon.rs", "async fn f() { tokio::spawn(g()).await }", 3),
         ("src/core/event.rs", "//! not async, no sled\nstruct Unsafe<'a>(&'a str);", 0),
         ("src/core/event.rs", "unsafe { x() }", 1),

@@ -123,7 +123,8 @@ impl Verdict {
 
     fn judge_event(&mut self, actor: &Actor, event: &Posted, arrivals: &[Arrival]) {
         let (name, event_type) = (actor.part.name, &event.event_type.name);
-        let of_event = arrivals.iter().filter(|arrival| arrival.message.header("webhook-id") == Some(&event.id));
+        let of_event =
+            arrivals.iter().filter(|arrival| delivery::header(&arrival.message, "webhook-id") == Some(&event.id));
         let of_event: Vec<&Arrival> = of_event.collect();
         let attempts: Vec<Option<u32>> = of_event.iter().map(|arrival| delivery::attempt(&arrival.message)).collect();
         let expected: Vec<Option<u32>> = (1..=actor.part.behaviour.attempts()).map(Some).collect();
@@ -149,7 +150,8 @@ impl Verdict {
 
 /// What is wrong with the sequence numbers of `arrivals`: `wanted` ones, without a gap.
 fn sequence_fault(arrivals: &[Arrival], wanted: usize) -> Option<String> {
-    let numbers = arrivals.iter().map(|arrival| arrival.message.header("hookswitch-sequence")?.parse::<u64>().ok());
+    let numbers =
+        arrivals.iter().map(|arrival| delivery::header(&arrival.message, "hookswitch-sequence")?.parse::<u64>().ok());
     let Some(mut numbers) = numbers.collect::<Option<Vec<u64>>>() else {
         return Some("a hookswitch-sequence is missing".to_owned());
     };
@@ -166,9 +168,9 @@ fn body_fault(actor: &Actor, event: &Posted, arrival: &Arrival) -> Option<String
         return Some(format!("the body names the event type {named:?}"));
     }
     let fault = match (actor.part.format, actor.part.layout) {
-        ("form", _) => form_fault(event, &arrival.message.body),
-        (_, "flat") => flat_fault(event, &arrival.message.body),
-        _ => envelope_fault(event, &arrival.message.body),
+        ("form", _) => form_fault(event, arrival.message.body()),
+        (_, "flat") => flat_fault(event, arrival.message.body()),
+        _ => envelope_fault(event, arrival.message.body()),
     };
     fault.err()
 }

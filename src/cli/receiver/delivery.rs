@@ -41,17 +41,22 @@ impl Signature {
     }
 }
 
+/// The first value of the header `name`, if it is UTF-8.
+pub(in crate::cli) fn header<'m>(message: &'m Message, name: &str) -> Option<&'m str> {
+    std::str::from_utf8(message.headers().get(name)?.as_bytes()).ok()
+}
+
 /// Checks the signature of `message` with `secret`.
 pub(in crate::cli) fn signature(message: &Message, secret: Option<&Secret>, now: SystemTime) -> Signature {
     let Some(secret) = secret else { return Signature::NotChecked };
-    let header = |name| message.header(name);
+    let header = |name| header(message, name);
     let (Some(id), Some(time), Some(signatures)) =
         (header("webhook-id"), header("webhook-timestamp"), header("webhook-signature"))
     else {
         return Signature::Wrong(BadSignature::Missing);
     };
     let now = Timestamp::from(now).seconds();
-    match signature::verify(secret, id, time, signatures, &message.body, now, TOLERANCE) {
+    match signature::verify(secret, id, time, signatures, message.body(), now, TOLERANCE) {
         Ok(()) => Signature::Good,
         Err(why) => Signature::Wrong(why),
     }
@@ -59,7 +64,7 @@ pub(in crate::cli) fn signature(message: &Message, secret: Option<&Secret>, now:
 
 /// Whether the body is a form.
 pub(in crate::cli) fn is_form(message: &Message) -> bool {
-    let content_type = message.header("content-type").unwrap_or_default();
+    let content_type = header(message, "content-type").unwrap_or_default();
     content_type.split(';').next().is_some_and(|kind| kind.trim() == "application/x-www-form-urlencoded")
 }
 
@@ -72,11 +77,11 @@ pub(in crate::cli) fn form(body: &[u8]) -> impl Iterator<Item = (Cow<'_, str>, C
 pub(in crate::cli) fn event_type(message: &Message) -> Option<String> {
     // The flat layout begins with `event`; the data may contain a `type` of its own.
     if is_form(message) {
-        let flat = form(&message.body).next().filter(|(key, _)| key == "event");
-        let named = flat.or_else(|| form(&message.body).find(|(key, _)| key == "type"));
+        let flat = form(message.body()).next().filter(|(key, _)| key == "event");
+        let named = flat.or_else(|| form(message.body()).find(|(key, _)| key == "type"));
         return named.map(|(_, value)| value.into_owned());
     }
-    let text = std::str::from_utf8(&message.body).ok()?;
+    let text = std::str::from_utf8(message.body()).ok()?;
     let members = json::members(json::parse(text).ok()?).ok()?;
     let named = |wanted: &str| members.iter().find(|(name, _)| name == wanted);
     let flat = members.first().filter(|(name, _)| name == "event");
@@ -85,5 +90,5 @@ pub(in crate::cli) fn event_type(message: &Message) -> Option<String> {
 
 /// The number of the attempt, from 1.
 pub(in crate::cli) fn attempt(message: &Message) -> Option<u32> {
-    message.header("hookswitch-attempt")?.parse().ok()
+    header(message, "hookswitch-attempt")?.parse().ok()
 }

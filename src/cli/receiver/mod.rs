@@ -1,29 +1,48 @@
-//! A webhook receiver for trying things: a small HTTP/1.1 server on blocking sockets.
+//! A webhook receiver for trying things: hyper on a thread of its own.
 //!
 //! Used by `listen` and `demo`; not meant for production. It is bounded (connections, sizes, waits) so that
 //! misdirected traffic does not exhaust the machine. It knows nothing about subscriptions; [`delivery`] interprets
 //! requests.
 
 pub(super) mod delivery;
-mod message;
 
-use std::collections::HashMap;
-use std::io::{self, BufReader, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::error::Error;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
-use message::Fault;
-pub(super) use message::Message;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::CONNECTION;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy, sink};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Builder;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::{sleep, timeout};
 
 /// Maximum concurrent connections; further ones wait.
 const CONNECTIONS_MOST: usize = 128;
-/// Time limit of silence, within a request or between two.
+/// Maximum bytes of the request line and headers.
+const HEAD_MOST: usize = 64 * 1024;
+/// Maximum bytes of a body.
+const BODY_MOST: u64 = 32 * 1024 * 1024;
+/// Time limit of a head, and of silence within a body or between two requests.
 const SILENCE_MOST: Duration = Duration::from_secs(60);
+/// Pause after no connection could be accepted (usually: too many open files).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long, and how many bytes, the rest of a refused request is read.
 const LINGER_PAUSE: Duration = Duration::from_secs(1);
 const LINGER_MOST: u64 = 8 * 1024 * 1024;
+
+/// A request as received, with chunks joined.
+pub(super) type Message = Request<Vec<u8>>;
 
 /// The response to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,27 +53,13 @@ pub(super) struct Answer {
     pub(super) delay: Duration,
 }
 
-/// Decides on the response to a request; called from one thread per connection.
+/// Decides on the response to a request. While it blocks, all connections wait.
 type Handler = dyn Fn(&Message) -> Answer + Send + Sync;
 
 /// A running receiver; stops when dropped.
 pub(super) struct Receiver {
     address: SocketAddr,
-    shared: Arc<Shared>,
-    acceptor: Option<JoinHandle<()>>,
-}
-
-struct Shared {
-    handler: Box<Handler>,
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    stopping: bool,
-    next: u64,
-    open: HashMap<u64, TcpStream>,
+    _stop: oneshot::Sender<()>,
 }
 
 impl Receiver {
@@ -66,177 +71,95 @@ impl Receiver {
         address: SocketAddr,
         handler: impl Fn(&Message) -> Answer + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        let listener = TcpListener::bind(address)?;
+        let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+        let listener = runtime.block_on(TcpListener::bind(address))?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared { handler: Box::new(handler), state: Mutex::default(), changed: Condvar::new() });
-        let for_thread = Arc::clone(&shared);
-        let acceptor =
-            thread::Builder::new().name("receiver".to_owned()).spawn(move || accept(&listener, &for_thread))?;
-        Ok(Self { address, shared, acceptor: Some(acceptor) })
+        let (stop, stopped) = oneshot::channel();
+        let serve_all = move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = accept_all(&listener, Arc::new(handler)) => {}
+                    _ = stopped => {}
+                }
+            });
+        };
+        thread::Builder::new().name("receiver".to_owned()).spawn(serve_all)?;
+        Ok(Self { address, _stop: stop })
     }
 
     /// The address listened on.
     pub(super) const fn address(&self) -> SocketAddr {
         self.address
     }
-
-    /// Serves until the process ends.
-    pub(super) fn wait(mut self) {
-        if let Some(acceptor) = self.acceptor.take() {
-            // A panic there was reported by its thread.
-            drop(acceptor.join());
-        }
-    }
 }
 
-impl Drop for Receiver {
-    fn drop(&mut self) {
-        let Some(acceptor) = self.acceptor.take() else { return };
-        self.shared.stop();
-        // The acceptor blocks in accept(): one connection wakes it to end.
-        let mut wake = self.address;
-        if wake.ip().is_unspecified() {
-            wake.set_ip(Ipv4Addr::LOCALHOST.into());
-        }
-        if TcpStream::connect_timeout(&wake, Duration::from_secs(1)).is_ok() {
-            drop(acceptor.join());
-        }
-    }
-}
-
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn stop(&self) {
-        let mut state = self.state();
-        state.stopping = true;
-        for stream in state.open.values() {
-            // It may be closed already.
-            drop(stream.shutdown(Shutdown::Both));
-        }
-        self.changed.notify_all();
-    }
-
-    /// Waits for a place and takes it; `None` if the receiver stops.
-    fn enter(&self, stream: &TcpStream) -> Option<u64> {
-        let kept = stream.try_clone().ok()?;
-        let mut state = self.state();
-        while !state.stopping && state.open.len() >= CONNECTIONS_MOST {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        if state.stopping {
-            return None;
-        }
-        state.next += 1;
-        let number = state.next;
-        state.open.insert(number, kept);
-        Some(number)
-    }
-
-    fn leave(&self, number: u64) {
-        self.state().open.remove(&number);
-        self.changed.notify_all();
-    }
-
-    /// Waits for `delay`; false if the receiver stops meanwhile.
-    fn pause(&self, delay: Duration) -> bool {
-        let end = Instant::now() + delay;
-        let mut state = self.state();
-        loop {
-            let left = end.saturating_duration_since(Instant::now());
-            if state.stopping || left.is_zero() {
-                return !state.stopping;
-            }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-}
-
-/// Releases a place, even if its thread panics.
-struct Place<'a>(&'a Shared, u64);
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.leave(self.1);
-    }
-}
-
-/// Accepts connections until the receiver stops, then waits for those in progress.
-fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
-    let mut running: Vec<JoinHandle<()>> = Vec::new();
-    while !shared.state().stopping {
-        let Ok((stream, _)) = listener.accept() else {
-            // Probably out of file descriptors: wait for a connection to end.
-            shared.pause(Duration::from_millis(50));
+async fn accept_all(listener: &TcpListener, handler: Arc<Handler>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MOST));
+    loop {
+        let place = Arc::clone(&places).acquire_owned().await;
+        let Ok((stream, _)) = listener.accept().await else {
+            sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let Some(number) = shared.enter(&stream) else { break };
-        let for_thread = Arc::clone(shared);
-        let spawned = thread::Builder::new().name("receiver-connection".to_owned()).spawn(move || {
-            let _place = Place(&for_thread, number);
+        let handler = Arc::clone(&handler);
+        tokio::spawn(async move {
             // A broken connection concerns only its client.
-            drop(serve(&stream, &for_thread));
+            drop(serve(stream, handler).await);
+            drop(place);
         });
-        match spawned {
-            Ok(handle) => running.push(handle),
-            Err(_) => shared.leave(number),
-        }
-        running.retain(|handle| !handle.is_finished());
-    }
-    for handle in running {
-        drop(handle.join());
     }
 }
 
 /// Answers the requests of one connection in turn.
-fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
-    stream.set_read_timeout(Some(SILENCE_MOST))?;
-    stream.set_write_timeout(Some(SILENCE_MOST))?;
+async fn serve(stream: TcpStream, handler: Arc<Handler>) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let mut reader = BufReader::new(stream);
-    let mut writer = stream;
+    let service = service_fn(move |request| Box::pin(respond(request, Arc::clone(&handler))));
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(SILENCE_MOST)
+        .max_header_size(HEAD_MOST)
+        .half_close(true) // `nc` ends its side with the request
+        .serve_connection(TokioIo::new(stream), service);
+    // Also after an error, as hyper has answered a malformed request.
+    drop(poll_fn(|cx| connection.poll_without_shutdown(cx)).await);
+    // The client may still be sending: closing at once would reset the connection, and the response could be lost
+    // (RFC 9112 section 9.6).
+    let mut stream = connection.into_parts().io.into_inner();
+    stream.shutdown().await?;
+    timeout(LINGER_PAUSE, copy(&mut stream.take(LINGER_MOST), &mut sink())).await?.map(drop)
+}
+
+/// A response, or why the connection ends without one.
+type Reply = Result<Response<String>, Box<dyn Error + Send + Sync>>;
+
+/// Reads the body of a request and answers.
+async fn respond(request: Request<Incoming>, handler: Arc<Handler>) -> Reply {
+    let (head, mut body) = request.into_parts();
+    let mut whole = Vec::new();
     loop {
-        let message = match message::read(&mut reader, &mut writer) {
-            Ok(message) => message,
-            Err(Fault::Closed) => return Ok(()),
-            Err(Fault::Broken(error)) => return Err(error),
-            Err(Fault::Refused(status, why)) => {
-                write_answer(&mut writer, status, why, true)?;
-                return linger(stream);
-            }
-        };
-        let answer = (shared.handler)(&message);
-        if !shared.pause(answer.delay) {
-            return Ok(());
+        if body.size_hint().lower().saturating_add(whole.len() as u64) > BODY_MOST {
+            return refusal(413, "the body is longer than 32 MiB\n");
         }
-        write_answer(&mut writer, answer.status, "", message.wants_close())?;
-        if message.wants_close() {
-            return Ok(());
+        match timeout(SILENCE_MOST, body.frame()).await? {
+            Some(Ok(frame)) => whole.extend_from_slice(&frame.into_data().unwrap_or_default()),
+            Some(Err(_)) => return refusal(400, "the body broke off or is not chunked as it should be\n"),
+            None => break,
         }
     }
+    let answer = handler(&Request::from_parts(head, whole));
+    sleep(answer.delay).await;
+    Ok(Response::builder().status(answer.status).body(String::new())?)
 }
 
-/// Ends a connection whose client may still be sending: closing at once would reset it, and the response could be
-/// lost (RFC 9112 section 9.6).
-fn linger(stream: &TcpStream) -> io::Result<()> {
-    stream.shutdown(Shutdown::Write)?;
-    stream.set_read_timeout(Some(LINGER_PAUSE))?;
-    io::copy(&mut stream.take(LINGER_MOST), &mut io::sink()).map(drop)
+fn refusal(status: u16, why: &str) -> Reply {
+    Ok(Response::builder().status(status).header(CONNECTION, "close").body(why.to_owned())?)
 }
 
-fn write_answer(writer: &mut impl Write, status: u16, text: &str, close: bool) -> io::Result<()> {
-    let close = if close { "connection: close\r\n" } else { "" };
-    // RFC 9110 section 8.6: no Content-Length with 204.
-    let head = match status {
-        204 => format!("HTTP/1.1 204 \r\n{close}\r\n"),
-        _ => format!(
-            "HTTP/1.1 {status} \r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\n{close}\r\n{text}",
-            text.len()
-        ),
-    };
-    writer.write_all(head.as_bytes())
+/// A request with these headers.
+#[cfg(test)]
+pub(super) fn message(headers: &[(&str, &str)], body: &str) -> Message {
+    let request = headers.iter().fold(Request::post("/hook"), |request, (name, value)| request.header(*name, *value));
+    request.body(body.into()).expect("a request")
 }
 
 #[cfg(test)]

@@ -12,12 +12,13 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::certificate::end_of_pem;
-use super::client::{Client, SecretReply, read, subscription_path, with_query};
+use super::client::{Client, SecretReply, read, subscription_path};
 use super::connection::Connection;
 use super::exit::Failure;
+use super::listing::{self, OfCompany};
 use super::secret_file;
-use super::table::{Column, Table};
-use super::text::{json_list, pretty, safe};
+use super::table::Column;
+use super::text::{pretty, safe};
 use crate::core::json as document;
 use settings::Settings;
 
@@ -43,15 +44,20 @@ pub(super) struct Subscription {
 #[derive(Debug, Subcommand)]
 enum Command {
     Add(Add),
-    List(List),
-    Show(Show),
+    /// List the webhooks
+    List(OfCompany),
+    /// Show everything about one webhook
+    Show(One),
     Edit(Edit),
     Remove(Remove),
-    Enable(Switch),
-    Disable(Disable),
+    /// Enable a webhook: waiting deliveries follow, in order
+    Enable(Named),
+    /// Disable a webhook: its deliveries wait
+    Disable(Named),
     Replay(backlog::Replay),
     Discard(backlog::Discard),
-    Secret(ShowSecret),
+    /// Print the secret that signatures are checked with
+    Secret(One),
     RotateSecret(RotateSecret),
 }
 
@@ -93,21 +99,9 @@ struct Add {
     settings: Settings,
 }
 
-/// List the webhooks
+/// A webhook, and how it is shown
 #[derive(Debug, Args)]
-struct List {
-    /// Only those of this company
-    #[arg(long)]
-    company: Option<String>,
-
-    /// Print them in full, as a JSON list
-    #[arg(long)]
-    json: bool,
-}
-
-/// Show everything about one webhook
-#[derive(Debug, Args)]
-struct Show {
+struct One {
     /// Its id
     id: String,
 
@@ -160,29 +154,11 @@ struct Remove {
     yes: bool,
 }
 
-/// Enable a webhook: waiting deliveries follow, in order
+/// A webhook
 #[derive(Debug, Args)]
-struct Switch {
+struct Named {
     /// Its id
     id: String,
-}
-
-/// Disable a webhook: its deliveries wait
-#[derive(Debug, Args)]
-struct Disable {
-    /// Its id
-    id: String,
-}
-
-/// Print the secret that signatures are checked with
-#[derive(Debug, Args)]
-struct ShowSecret {
-    /// Its id
-    id: String,
-
-    /// Print the daemon's reply as JSON
-    #[arg(long)]
-    json: bool,
 }
 
 /// Make a new secret; the old one also signs for a while
@@ -231,15 +207,15 @@ impl Subscription {
         let client = Client::new(&self.connection)?;
         match self.command {
             Command::Add(command) => command.run(&client, out),
-            Command::List(command) => command.run(&client, out),
-            Command::Show(command) => command.run(&client, out),
+            Command::List(which) => list(&which, &client, out),
+            Command::Show(one) => show(&one, &client, out),
             Command::Edit(command) => command.run(&client, out),
             Command::Remove(command) => command.run(&client, out),
-            Command::Enable(Switch { id }) => switch(&client, &id, true, out),
-            Command::Disable(Disable { id }) => switch(&client, &id, false, out),
+            Command::Enable(Named { id }) => switch(&client, &id, true, out),
+            Command::Disable(Named { id }) => switch(&client, &id, false, out),
             Command::Replay(command) => command.run(&client, out),
             Command::Discard(command) => command.run(&client, out),
-            Command::Secret(ShowSecret { id, json }) => {
+            Command::Secret(One { id, json }) => {
                 write_secret(&client.get(&format!("{}/secret", subscription_path(&id)))?, json, out)
             }
             Command::RotateSecret(RotateSecret { id, overlap, secret_file, json }) => {
@@ -279,37 +255,28 @@ impl Add {
     }
 }
 
-impl List {
-    fn run(self, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
-        let company: Vec<(&str, &str)> = self.company.as_deref().map(|name| ("company", name)).into_iter().collect();
-        let items = client.list(&with_query("/v1/subscriptions", &company))?;
-        if self.json {
-            return Ok(writeln!(out, "{}", json_list(&items))?);
-        }
-        let mut table = Table::new(&[
-            Column::text("ID"),
-            Column::elastic("URL"),
-            Column::elastic("EVENTS"),
-            Column::text("STATE"),
-            Column::number("WAITING"),
-        ]);
-        for item in items {
-            let brief: Brief = read(item.get())?;
-            let state = if brief.enabled { "enabled" } else { "disabled" };
-            table.row([brief.id, brief.url, brief.events.join(","), state.to_owned(), brief.waiting.to_string()]);
-        }
-        Ok(table.write(out, "There are no subscriptions. Register one with `hookswitch subscription add`.")?)
-    }
+fn list(which: &OfCompany, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
+    let columns = [
+        Column::text("ID"),
+        Column::elastic("URL"),
+        Column::elastic("EVENTS"),
+        Column::text("STATE"),
+        Column::number("WAITING"),
+    ];
+    let row = |brief: Brief| {
+        let state = if brief.enabled { "enabled" } else { "disabled" };
+        [brief.id, brief.url, brief.events.join(","), state.to_owned(), brief.waiting.to_string()]
+    };
+    let none = "There are no subscriptions. Register one with `hookswitch subscription add`.";
+    listing::print(&which.fetch(client, "/v1/subscriptions")?, which.json, columns, row, none, out)
 }
 
-impl Show {
-    fn run(self, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
-        let reply = client.get(&subscription_path(&self.id))?;
-        if self.json {
-            return Ok(writeln!(out, "{}", reply.trim_end())?);
-        }
-        write_members(&reply, out)
+fn show(One { id, json }: &One, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
+    let reply = client.get(&subscription_path(id))?;
+    if *json {
+        return Ok(writeln!(out, "{}", reply.trim_end())?);
     }
+    write_members(&reply, out)
 }
 
 /// One member per line, in the daemon's order, without those that are null.

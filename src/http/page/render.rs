@@ -7,6 +7,7 @@ use hyper::StatusCode;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 
 use crate::core::json::pretty;
+use crate::core::path::segment;
 use crate::core::time::Timestamp;
 use crate::http::body::{Body, Reply, with_body};
 use crate::http::problem::Problem;
@@ -94,12 +95,6 @@ fn host(url: &str) -> String {
         Some(format!("{}{}", url.host_str()?, url.port().map(|p| format!(":{p}")).unwrap_or_default()))
     });
     host.unwrap_or_else(|| url.to_owned())
-}
-
-/// `text` as one path segment: special characters are percent-encoded (RFC 3986 section 2.1).
-pub(super) fn segment(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_~".contains(&byte);
-    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 /// At most `most` characters of a text.

@@ -8,10 +8,10 @@ use serde_json::value::RawValue;
 
 use super::filters::Filters;
 use super::logs::{or_fault, titles};
-use super::render::segment;
 use super::visit::Visit;
 use crate::core::event::CallId;
 use crate::core::json::pretty;
+use crate::core::path::segment;
 use crate::http::problem::Problem;
 use crate::http::reply::{Reply, seen_other};
 use crate::http::routes;
