@@ -34,7 +34,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::core::call::Place;
 use crate::core::event::{Domain, Source};
-use crate::core::id::{DeliveryId, ErasureId, TokenId};
+use crate::core::id::{DeliveryId, ErasureId, SubscriptionNumber, TokenId};
 
 /// The checkpoint position.
 pub(crate) const APPLIED: &[u8] = b"A";
@@ -88,9 +88,9 @@ pub(crate) const OPENED: &[u8] = b"p";
 pub(crate) const SUBSCRIPTION_PIECES: u8 = 8;
 
 /// `prefix` and a subscription's number.
-pub(crate) fn numbered(prefix: u8, number: u32) -> Vec<u8> {
+pub(crate) fn numbered(prefix: u8, number: SubscriptionNumber) -> Vec<u8> {
     let mut key = vec![prefix];
-    key.extend_from_slice(&number.to_be_bytes());
+    key.extend_from_slice(&number.get().to_be_bytes());
     key
 }
 
@@ -100,29 +100,29 @@ pub(crate) fn delivery(prefix: u8, id: DeliveryId) -> Vec<u8> {
 }
 
 /// The key of a subscription's counts.
-pub(crate) fn counts(number: u32) -> Vec<u8> {
+pub(crate) fn counts(number: SubscriptionNumber) -> Vec<u8> {
     numbered(COUNTS, number)
 }
 
 /// The key of a subscription's health.
-pub(crate) fn health(number: u32) -> Vec<u8> {
+pub(crate) fn health(number: SubscriptionNumber) -> Vec<u8> {
     numbered(HEALTH, number)
 }
 
 /// The key of a subscription's next sequence number.
-pub(crate) fn next_sequence(number: u32) -> Vec<u8> {
+pub(crate) fn next_sequence(number: SubscriptionNumber) -> Vec<u8> {
     numbered(SEQUENCE, number)
 }
 
 /// The key of a replay.
-pub(crate) fn replay(number: u32, id: u128) -> Vec<u8> {
+pub(crate) fn replay(number: SubscriptionNumber, id: u128) -> Vec<u8> {
     let mut key = numbered(REPLAY, number);
     key.extend_from_slice(&id.to_be_bytes());
     key
 }
 
 /// The key of a pending delivery or dead letter (`prefix`) by its sequence number.
-pub(crate) fn sequence(prefix: u8, number: u32, sequence: u64) -> Vec<u8> {
+pub(crate) fn sequence(prefix: u8, number: SubscriptionNumber, sequence: u64) -> Vec<u8> {
     let mut key = numbered(prefix, number);
     key.extend_from_slice(&sequence.to_be_bytes());
     key
@@ -276,6 +276,6 @@ pub(crate) fn group_in(key: &[u8]) -> Option<(String, Place, GroupPart)> {
 }
 
 /// The subscription number in a key of a kind that begins with one.
-pub(crate) fn number_in(key: &[u8]) -> Option<u32> {
-    key.get(1..5)?.try_into().ok().map(u32::from_be_bytes)
+pub(crate) fn number_in(key: &[u8]) -> Option<SubscriptionNumber> {
+    key.get(1..5)?.try_into().ok().map(u32::from_be_bytes).map(SubscriptionNumber::new)
 }

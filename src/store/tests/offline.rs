@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::core::id::TokenId;
+use crate::core::id::{SubscriptionNumber, TokenId};
 use crate::core::token::{Role, Token, TokenHash};
 use crate::engine::embedded::frame::{Binding, encode_1};
 use crate::engine::embedded::kv;
@@ -158,7 +158,7 @@ fn replay_over_a_view_of_mixed_times_does_not_depend_on_current_values() {
     let db = sled::Config::new().path(dir.path()).flush_every_ms(None).open().unwrap();
     let state = kv::Kv::new(db);
     let registry = Mutex::new(Registry::default());
-    let id = DeliveryId::new(NOW, 1, 7);
+    let id = DeliveryId::new(NOW, SubscriptionNumber::FIRST, 7);
     let dead = Delivery {
         id,
         subscription: SubscriptionId::from_bits(1),

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::core::delivery::Delivery;
-use crate::core::id::{DeliveryId, EventId};
+use crate::core::id::{DeliveryId, EventId, SubscriptionNumber};
 use crate::engine::embedded::frame::{Binding, NoFrame};
 use crate::engine::embedded::offline::replica::Replica;
 use crate::engine::embedded::offline::report::{Findings, Receiver};
@@ -89,7 +89,7 @@ pub(crate) struct Audit {
     /// Whether retention has removed records from the WAL.
     compacted: bool,
     /// The last sequence number of each subscription.
-    sequences: HashMap<u32, Assigned>,
+    sequences: HashMap<SubscriptionNumber, Assigned>,
     /// Frames of a transaction whose end has not been read.
     transaction: Vec<(Head, Vec<u8>)>,
 }
@@ -300,7 +300,7 @@ impl Audit {
     }
 
     /// Checks an assigned sequence number against the previous one.
-    fn check_sequence(&mut self, segment: SegmentInfo<'_>, at: usize, number: u32, sequence: u64) {
+    fn check_sequence(&mut self, segment: SegmentInfo<'_>, at: usize, number: SubscriptionNumber, sequence: u64) {
         let given = Assigned { sequence, file: segment.number, gaps: self.gaps };
         let before = self.sequences.insert(number, given);
         let Some(before) = before.filter(|before| sequence != before.sequence + 1) else { return };
