@@ -78,7 +78,7 @@ impl<'s> Groups<'s> {
             let key = |contribution: &Contribution| keys::group(company, &contribution.place, part);
             match (before, after) {
                 (Some(_), Some(contribution)) if same_place => {
-                    self.update(key(contribution), id, out.as_ref(), into.as_ref())?
+                    self.update(key(contribution), id, out.as_ref(), into.as_ref())?;
                 }
                 _ => {
                     if let (Some(contribution), Some(out)) = (before, &out) {
