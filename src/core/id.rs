@@ -69,8 +69,7 @@ id!(
 );
 id!(
     /// A delivery (`dlv_…`). Its ULID contains the time of acceptance, the subscription's
-    /// [number](SubscriptionNumber) and the sequence number, so the store finds a delivery by
-    /// id without an index.
+    /// [number](SubscriptionNumber) and the sequence number, so the store finds a delivery by id without an index.
     DeliveryId, "dlv"
 );
 id!(
@@ -101,8 +100,8 @@ id!(
 
 /// A subscription's number: the short name by which keys, records and delivery ids refer to it.
 ///
-/// A store numbers its subscriptions 1, 2, 3 and so on in order of their creation. A number is never given again, not
-/// even after its subscription was deleted: old deliveries still have it in their ids.
+/// A store numbers its subscriptions 1, 2, 3 and so on, up to [`u32::MAX`], in order of their creation. A number is
+/// never given again, not even after its subscription was deleted: events still have deliveries with it in their ids.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct SubscriptionNumber(u32);
 
@@ -235,6 +234,15 @@ mod tests {
         assert_eq!(id.subscription_number(), number);
         assert_eq!(id.sequence(), MAX_SEQUENCE);
         assert_eq!(id.to_string().parse::<DeliveryId>(), Ok(id));
+    }
+
+    #[test]
+    fn numbers_of_subscriptions_ascend_to_the_largest_and_read_as_integers() {
+        let (first, last) = (SubscriptionNumber::FIRST, SubscriptionNumber::new(u32::MAX));
+        assert_eq!(SubscriptionNumber::ZERO.next(), Some(first));
+        assert!(SubscriptionNumber::ZERO < first && first < last);
+        assert_eq!(last.next(), None);
+        assert_eq!(format!("{first} {last:?}"), "1 4294967295");
     }
 
     #[test]
