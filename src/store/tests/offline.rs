@@ -312,6 +312,35 @@ fn verify_reports_damage_and_salvage_keeps_the_rest() {
     }
 }
 
+#[test]
+fn a_salvage_gives_no_number_of_a_lost_subscription_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let Open { store, running, .. } = open(dir.path());
+    let lost = ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    let posted = accept(&store, vec![event("c", None)])[0].id;
+    drop(store);
+    running.stop();
+    std::fs::remove_dir_all(dir.path().join("state")).unwrap();
+    let file = dir.path().join("journal/000001.log");
+    let bytes = std::fs::read(&file).unwrap();
+    let header = Header::read(&bytes).unwrap();
+    let mut at = header.end() as usize;
+    while let Ok((head, _, length)) = header.binding.decode(&bytes[at..], u32_of(at)) {
+        at += length;
+        if ["subscriptions", "states of subscriptions"].contains(&record::name(head.kind)) {
+            flip(&file, at as u64 - 1);
+        }
+    }
+    let into = tempfile::tempdir().unwrap();
+    offline::salvage(dir.path(), into.path()).unwrap();
+    let Open { store, running, .. } = open(into.path());
+    assert!(store.subscriptions().is_empty() && store.event(posted).unwrap().is_some());
+    let next = ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    assert!(next.number > lost.number, "{} after {}", next.number, lost.number);
+    drop(store);
+    running.stop();
+}
+
 /// Where the group commits of a segment begin, and where its last record ends.
 fn commits_in(file: &Path) -> Vec<usize> {
     let bytes = std::fs::read(file).unwrap();

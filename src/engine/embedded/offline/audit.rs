@@ -90,6 +90,8 @@ pub(crate) struct Audit {
     compacted: bool,
     /// The last sequence number of each subscription.
     sequences: HashMap<SubscriptionNumber, Assigned>,
+    /// The highest number of a subscription in an event that cannot be forged: a forged one could use all numbers up.
+    highest_number: SubscriptionNumber,
     /// Frames of a transaction whose end has not been read.
     transaction: Vec<(Head, Vec<u8>)>,
 }
@@ -116,6 +118,7 @@ impl Audit {
             older_events: 0,
             compacted: false,
             sequences: HashMap::new(),
+            highest_number: SubscriptionNumber::ZERO,
             transaction: Vec::new(),
         })
     }
@@ -303,6 +306,9 @@ impl Audit {
     fn check_sequence(&mut self, segment: SegmentInfo<'_>, at: usize, number: SubscriptionNumber, sequence: u64) {
         let given = Assigned { sequence, file: segment.number, gaps: self.gaps };
         let before = self.sequences.insert(number, given);
+        if !self.untrusted {
+            self.highest_number = self.highest_number.max(number);
+        }
         let Some(before) = before.filter(|before| sequence != before.sequence + 1) else { return };
         if before.gaps != given.gaps {
             self.missing_sequences += sequence.saturating_sub(before.sequence + 1);
@@ -311,6 +317,12 @@ impl Audit {
             let what = format!("has sequence number {sequence} of subscription {number} behind {}", before.sequence);
             self.findings.fault(segment.name, segment.byte(at), what);
         }
+    }
+
+    /// The lowest number for the next subscription, by the events alone. The records of a subscription may be lost, or
+    /// dropped after its deletion, while events still have deliveries with its number: another must not get these.
+    pub(crate) fn next_number(&self) -> SubscriptionNumber {
+        self.highest_number.next().unwrap_or(self.highest_number)
     }
 
     /// Completes both replicas and compares them, unless the WAL has gaps.
