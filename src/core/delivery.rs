@@ -81,7 +81,7 @@ impl Delivery {
     pub fn for_test(id: DeliveryId) -> Self {
         Self {
             id,
-            subscription: SubscriptionId::from_bits(u128::from(id.subscription_number())),
+            subscription: SubscriptionId::from_bits(u128::from(id.subscription_number().get())),
             event: EventId::from_bits(u128::from(id.sequence())),
             event_type: EventType::parse("call.new").unwrap(),
             call: CallId::parse("c").unwrap(),

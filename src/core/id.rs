@@ -69,8 +69,7 @@ id!(
 );
 id!(
     /// A delivery (`dlv_…`). Its ULID contains the time of acceptance, the subscription's
-    /// [number](super::subscription::Subscription::number) and the sequence number, so the store finds a delivery by
-    /// id without an index.
+    /// [number](SubscriptionNumber) and the sequence number, so the store finds a delivery by id without an index.
     DeliveryId, "dlv"
 );
 id!(
@@ -99,6 +98,50 @@ id!(
     AlertId, "alr"
 );
 
+/// A subscription's number: the short name by which keys, records and delivery ids refer to it.
+///
+/// A store numbers its subscriptions 1, 2, 3 and so on, up to [`u32::MAX`], in order of their creation. A number is
+/// never given again, not even after its subscription was deleted: events still have deliveries with it in their ids.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct SubscriptionNumber(u32);
+
+impl SubscriptionNumber {
+    /// Below every subscription's number: where a walk over all of them begins.
+    pub const ZERO: Self = Self(0);
+    /// The number of a store's first subscription.
+    pub const FIRST: Self = Self(1);
+
+    /// The subscription number `number`.
+    pub const fn new(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// The number as an integer.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+
+    /// The number one above; `None` above the largest.
+    pub const fn next(self) -> Option<Self> {
+        match self.0.checked_add(1) {
+            Some(next) => Some(Self(next)),
+            None => None,
+        }
+    }
+}
+
+impl fmt::Display for SubscriptionNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for SubscriptionNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 /// The text is not an id of the expected kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadId {
@@ -123,14 +166,14 @@ pub const MAX_SEQUENCE: u64 = (1 << 48) - 1;
 impl DeliveryId {
     /// The id of delivery `sequence` (1 to [`MAX_SEQUENCE`]) of the subscription numbered `subscription`, for an
     /// event accepted at `accepted`.
-    pub const fn new(accepted: Timestamp, subscription: u32, sequence: u64) -> Self {
+    pub const fn new(accepted: Timestamp, subscription: SubscriptionNumber, sequence: u64) -> Self {
         let time = (accepted.millis() as u128) << 80;
-        Self(time | ((subscription as u128) << 48) | (sequence & MAX_SEQUENCE) as u128)
+        Self(time | ((subscription.0 as u128) << 48) | (sequence & MAX_SEQUENCE) as u128)
     }
 
     /// The number of its subscription.
-    pub const fn subscription_number(self) -> u32 {
-        (self.0 >> 48) as u32
+    pub const fn subscription_number(self) -> SubscriptionNumber {
+        SubscriptionNumber((self.0 >> 48) as u32)
     }
 
     /// The subscription's sequence number, given at acceptance.
@@ -185,11 +228,21 @@ mod tests {
     #[test]
     fn a_delivery_id_contains_its_keys() {
         let at = Timestamp::from_millis(1_790_000_000_123);
-        let id = DeliveryId::new(at, u32::MAX, MAX_SEQUENCE);
+        let number = SubscriptionNumber::new(u32::MAX);
+        let id = DeliveryId::new(at, number, MAX_SEQUENCE);
         assert_eq!(id.timestamp(), at);
-        assert_eq!(id.subscription_number(), u32::MAX);
+        assert_eq!(id.subscription_number(), number);
         assert_eq!(id.sequence(), MAX_SEQUENCE);
         assert_eq!(id.to_string().parse::<DeliveryId>(), Ok(id));
+    }
+
+    #[test]
+    fn numbers_of_subscriptions_ascend_to_the_largest_and_read_as_integers() {
+        let (first, last) = (SubscriptionNumber::FIRST, SubscriptionNumber::new(u32::MAX));
+        assert_eq!(SubscriptionNumber::ZERO.next(), Some(first));
+        assert!(SubscriptionNumber::ZERO < first && first < last);
+        assert_eq!(last.next(), None);
+        assert_eq!(format!("{first} {last:?}"), "1 4294967295");
     }
 
     #[test]

@@ -235,7 +235,7 @@ fn header(name: &str, value: impl Into<String>) -> (String, String) {
 mod tests {
     use super::*;
     use crate::core::catalogue::Catalogue;
-    use crate::core::id::SubscriptionId;
+    use crate::core::id::{SubscriptionId, SubscriptionNumber};
     use crate::core::signature::verify;
     use crate::core::subscription::{Ordering, PreviousSecret};
     use crate::core::subscription_input::Change;
@@ -255,7 +255,12 @@ mod tests {
         );
         let change = Change::from_json(json::parse(&text).unwrap(), &catalogue()).unwrap();
         let draft = change.into_draft(Ordering::Call).unwrap();
-        draft.into_subscription(SubscriptionId::from_bits(1), 3, Secret::from_bytes([7; 32]), NOW)
+        draft.into_subscription(
+            SubscriptionId::from_bits(1),
+            SubscriptionNumber::new(3),
+            Secret::from_bytes([7; 32]),
+            NOW,
+        )
     }
 
     fn event(subscription: &Subscription) -> Event {
@@ -280,7 +285,8 @@ mod tests {
     fn a_delivery_has_the_documented_headers_and_a_good_signature() {
         for format in ["json", "form"] {
             let subscription = subscription(format);
-            let marks = Marks { delivery: DeliveryId::new(NOW, 3, 42), attempt: 2, gap: Vec::new() };
+            let marks =
+                Marks { delivery: DeliveryId::new(NOW, SubscriptionNumber::new(3), 42), attempt: 2, gap: Vec::new() };
             let sent = Outgoing::delivery(&subscription, &event(&subscription), &marks, NOW);
             let wanted = [
                 "Content-Type",
@@ -309,9 +315,10 @@ mod tests {
     #[test]
     fn overtaken_deliveries_are_named_and_bounded() {
         let subscription = subscription("json");
-        let gap = |count: u64| (1..=count).map(|n| DeliveryId::new(NOW, 3, n)).collect::<Vec<_>>();
+        let gap =
+            |count: u64| (1..=count).map(|n| DeliveryId::new(NOW, SubscriptionNumber::new(3), n)).collect::<Vec<_>>();
         let sent = |gap| {
-            let marks = Marks { delivery: DeliveryId::new(NOW, 3, 99), attempt: 1, gap };
+            let marks = Marks { delivery: DeliveryId::new(NOW, SubscriptionNumber::new(3), 99), attempt: 1, gap };
             Outgoing::delivery(&subscription, &event(&subscription), &marks, NOW)
         };
         let two = gap(2);
@@ -325,7 +332,8 @@ mod tests {
         let mut subscription = subscription("json");
         let old = Secret::from_bytes([1; 32]);
         subscription.previous_secret = Some(PreviousSecret { secret: old.clone(), until: NOW });
-        let marks = Marks { delivery: DeliveryId::new(NOW, 3, 1), attempt: 1, gap: Vec::new() };
+        let marks =
+            Marks { delivery: DeliveryId::new(NOW, SubscriptionNumber::new(3), 1), attempt: 1, gap: Vec::new() };
         assert!(!believed(&Outgoing::delivery(&subscription, &event(&subscription), &marks, NOW), &old));
         subscription.previous_secret =
             Some(PreviousSecret { secret: old.clone(), until: NOW.plus(Duration::from_millis(1)) });
@@ -356,7 +364,8 @@ mod tests {
     #[test]
     fn an_own_accept_header_replaces_the_default() {
         let mut subscription = subscription("json");
-        let marks = Marks { delivery: DeliveryId::new(NOW, 3, 1), attempt: 1, gap: Vec::new() };
+        let marks =
+            Marks { delivery: DeliveryId::new(NOW, SubscriptionNumber::new(3), 1), attempt: 1, gap: Vec::new() };
         let sent = |subscription: &Subscription| Outgoing::delivery(subscription, &event(subscription), &marks, NOW);
         assert_eq!(value(&sent(&subscription), "Accept"), Some("*/*"));
         subscription.headers[0].name = "aCCept".to_owned();
@@ -366,7 +375,8 @@ mod tests {
     #[test]
     fn own_header_values_are_sent_and_never_shown() {
         let subscription = subscription("json");
-        let marks = Marks { delivery: DeliveryId::new(NOW, 3, 1), attempt: 1, gap: Vec::new() };
+        let marks =
+            Marks { delivery: DeliveryId::new(NOW, SubscriptionNumber::new(3), 1), attempt: 1, gap: Vec::new() };
         let sent = Outgoing::delivery(&subscription, &event(&subscription), &marks, NOW);
         assert_eq!(sent.own_headers[0].value.expose(), "Bearer hunter2");
         assert!(!format!("{sent:?} {:?}", sent.sent()).contains("hunter2"));

@@ -86,13 +86,17 @@ pub fn retry_after(answer: &Answer, now: Timestamp) -> Option<Duration> {
 mod tests {
     use super::*;
     use crate::core::attempt::Fault;
-    use crate::core::id::DeliveryId;
+    use crate::core::id::{DeliveryId, SubscriptionNumber};
 
     const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
     const HOUR: Duration = Duration::from_secs(3600);
 
     fn delivery(attempts: u32) -> Delivery {
-        Delivery { attempts, give_up_at: NOW.plus(72 * HOUR), ..Delivery::for_test(DeliveryId::new(NOW, 1, 1)) }
+        Delivery {
+            attempts,
+            give_up_at: NOW.plus(72 * HOUR),
+            ..Delivery::for_test(DeliveryId::new(NOW, SubscriptionNumber::FIRST, 1))
+        }
     }
 
     fn answer(status: u16, retry_after: Option<&str>) -> Outcome {

@@ -15,7 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::client_certificate::ClientCertificate;
 use super::event::{Company, Domain, EventType, Source};
 use super::hidden::Hidden;
-use super::id::SubscriptionId;
+use super::id::{SubscriptionId, SubscriptionNumber};
 use super::text::words;
 use super::time::Timestamp;
 
@@ -161,7 +161,7 @@ pub struct Subscription {
     /// Its id.
     pub id: SubscriptionId,
     /// A small number assigned at creation and never reused; part of its deliveries' ids.
-    pub number: u32,
+    pub number: SubscriptionNumber,
     /// The company.
     pub company: Company,
     /// The domain whose events it receives; `None` for every domain.

@@ -13,7 +13,7 @@ use super::address;
 use super::catalogue::Catalogue;
 use super::client_certificate::{self, CertificateChange, ClientCertificate};
 use super::event::{Company, Domain, EventType, Source};
-use super::id::SubscriptionId;
+use super::id::{SubscriptionId, SubscriptionNumber};
 use super::invalid::{Invalid, pointer};
 use super::json::{self, Kind, optional, word};
 use super::own_headers::{self, HeaderChange};
@@ -242,7 +242,13 @@ impl Draft {
     }
 
     /// The subscription, with the values assigned by the store.
-    pub fn into_subscription(self, id: SubscriptionId, number: u32, secret: Secret, now: Timestamp) -> Subscription {
+    pub fn into_subscription(
+        self,
+        id: SubscriptionId,
+        number: SubscriptionNumber,
+        secret: Secret,
+        now: Timestamp,
+    ) -> Subscription {
         let mut created = Subscription {
             id,
             number,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::core::attempt::{LogEntry, Status};
 use crate::core::delivery::{Delivery, State};
-use crate::core::id::SubscriptionId;
+use crate::core::id::{SubscriptionId, SubscriptionNumber};
 use crate::core::subscription::{DisabledReason, Subscription};
 use crate::core::time::Timestamp;
 use crate::sender::Pool;
@@ -45,8 +45,8 @@ pub(super) struct DispatchLoop {
     /// A started job for which no thread was available.
     unsent: Option<Arc<Job>>,
     settings: Arc<Settings>,
-    subscriptions: HashMap<u32, Arc<Subscription>>,
-    numbers: HashMap<SubscriptionId, u32>,
+    subscriptions: HashMap<SubscriptionNumber, Arc<Subscription>>,
+    numbers: HashMap<SubscriptionId, SubscriptionNumber>,
 }
 
 impl DispatchLoop {
@@ -216,7 +216,7 @@ impl DispatchLoop {
     }
 
     /// Reports that a receiver went down or recovered.
-    fn report_transition(&self, number: u32, transition: Transition) {
+    fn report_transition(&self, number: SubscriptionNumber, transition: Transition) {
         let Some(subscription) = self.subscriptions.get(&number) else { return };
         let (id, waiting) = (subscription.id, self.shared.store.waiting(subscription.id));
         let health = self.shared.store.health(id);

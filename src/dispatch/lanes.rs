@@ -36,7 +36,7 @@ mod window;
 use std::collections::{BTreeSet, HashMap};
 
 use crate::core::delivery::Delivery;
-use crate::core::id::DeliveryId;
+use crate::core::id::{DeliveryId, SubscriptionNumber};
 use crate::core::time::Timestamp;
 
 use self::circuit_breaker::ProbePauses;
@@ -51,8 +51,8 @@ pub use self::values::{Bounds, Condition, LaneRules, Past, Standing, Start, Term
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
-    Lane(u32, LaneKey),
-    Queue(u32),
+    Lane(SubscriptionNumber, LaneKey),
+    Queue(SubscriptionNumber),
 }
 
 /// All lanes of all subscriptions, which are identified by number here.
@@ -60,19 +60,19 @@ enum Timer {
 #[cfg_attr(test, derive(Clone))]
 pub struct Lanes {
     rules: LaneRules,
-    queues: HashMap<u32, Queue>,
+    queues: HashMap<SubscriptionNumber, Queue>,
     share: FairShare,
     /// Number of subscriptions by state.
     tally: Tally,
     /// Subscriptions with more to read, as far as memory allows.
-    unread: BTreeSet<u32>,
+    unread: BTreeSet<SubscriptionNumber>,
     /// Those of them whose receivers are up and quick, or were before the last start: they are read first.
-    eager: BTreeSet<u32>,
+    eager: BTreeSet<SubscriptionNumber>,
     /// Number of reads.
     reads: u32,
     /// The subscription read last, and the last eager one.
-    fed: u32,
-    fed_eager: u32,
+    fed: SubscriptionNumber,
+    fed_eager: SubscriptionNumber,
     /// Number of deliveries in memory.
     held: usize,
     /// Attempts in flight of deleted subscriptions.
@@ -95,8 +95,8 @@ impl Lanes {
             unread: BTreeSet::new(),
             eager: BTreeSet::new(),
             reads: 0,
-            fed: 0,
-            fed_eager: 0,
+            fed: SubscriptionNumber::ZERO,
+            fed_eager: SubscriptionNumber::ZERO,
             held: 0,
             orphans: 0,
             unrecorded: 0,
@@ -109,7 +109,8 @@ impl Lanes {
     pub fn set_rules(&mut self, rules: LaneRules, now: Timestamp) {
         let LaneRules { threads, unrecorded, bounds, .. } = self.rules;
         self.rules = LaneRules { threads, unrecorded, bounds, ..rules };
-        let of_queue = |(number, queue): (&u32, &Queue)| queue.keys().map(|key| (*number, key)).collect::<Vec<_>>();
+        let of_queue =
+            |(number, queue): (&SubscriptionNumber, &Queue)| queue.keys().map(|key| (*number, key)).collect::<Vec<_>>();
         let lanes: Vec<_> = self.queues.iter().flat_map(of_queue).collect();
         lanes.into_iter().for_each(|(number, key)| self.place(number, key, now));
     }
@@ -120,14 +121,14 @@ impl Lanes {
 
     /// Adds a subscription that existed before the start. `chance` in [0, 1) spreads the first probes of receivers
     /// that are down.
-    pub fn load(&mut self, number: u32, terms: Terms, past: Past, now: Timestamp, chance: f64) {
+    pub fn load(&mut self, number: SubscriptionNumber, terms: Terms, past: Past, now: Timestamp, chance: f64) {
         let queue = Queue::loaded(terms, self.rules.bounds, self.probe_pauses(), past, now, chance);
         self.queues.insert(number, queue);
         self.refresh(number, now);
     }
 
     /// Adds a subscription or changes its terms. A changed ordering applies to later deliveries.
-    pub fn put_subscription(&mut self, number: u32, terms: Terms, now: Timestamp) {
+    pub fn put_subscription(&mut self, number: SubscriptionNumber, terms: Terms, now: Timestamp) {
         let (probe_pauses, bounds) = (self.probe_pauses(), self.rules.bounds);
         let queue = self.queues.entry(number).or_insert_with(|| Queue::new(terms, bounds, probe_pauses, now));
         let due = queue.change_terms(terms, probe_pauses, now);
@@ -136,7 +137,7 @@ impl Lanes {
     }
 
     /// Removes a subscription and its deliveries.
-    pub fn remove_subscription(&mut self, number: u32) {
+    pub fn remove_subscription(&mut self, number: SubscriptionNumber) {
         self.unread.remove(&number);
         self.eager.remove(&number);
         let Some(queue) = self.queues.remove(&number) else { return };
@@ -160,7 +161,7 @@ impl Lanes {
     }
 
     /// Makes a delivery that waits for a retry due now.
-    fn make_due(&mut self, number: u32, sequence: u64, now: Timestamp) {
+    fn make_due(&mut self, number: SubscriptionNumber, sequence: u64, now: Timestamp) {
         let Some(queue) = self.queues.get_mut(&number) else { return };
         let Some(key) = queue.make_due(sequence, now) else { return };
         self.place(number, key, now);
@@ -237,7 +238,7 @@ impl Lanes {
     }
 
     /// Updates a lane's place after a change in it.
-    fn place(&mut self, number: u32, key: LaneKey, now: Timestamp) {
+    fn place(&mut self, number: SubscriptionNumber, key: LaneKey, now: Timestamp) {
         let Some(queue) = self.queues.get_mut(&number) else { return };
         let Some(timers) = queue.place(key, self.rules.hold, now) else { return };
         if let Some(at) = timers.before {
@@ -250,7 +251,7 @@ impl Lanes {
     }
 
     /// Updates whether a subscription can start a delivery, and whether to read more of it.
-    fn refresh(&mut self, number: u32, now: Timestamp) {
+    fn refresh(&mut self, number: SubscriptionNumber, now: Timestamp) {
         let Some(queue) = self.queues.get_mut(&number) else { return };
         let proof = queue.proof();
         let stand = queue.readiness(now);
@@ -287,14 +288,14 @@ impl Lanes {
     }
 
     /// The lane of a delivery in memory.
-    fn find(&self, id: DeliveryId) -> Option<(u32, LaneKey)> {
+    fn find(&self, id: DeliveryId) -> Option<(SubscriptionNumber, LaneKey)> {
         let number = id.subscription_number();
         let key = self.queues.get(&number)?.lane_of(id.sequence())?;
         Some((number, key))
     }
 
     /// Removes a delivery from its lane; the lane must be placed afterwards.
-    fn remove(&mut self, number: u32, key: LaneKey, sequence: u64) -> Option<Delivery> {
+    fn remove(&mut self, number: SubscriptionNumber, key: LaneKey, sequence: u64) -> Option<Delivery> {
         let delivery = self.queues.get_mut(&number)?.remove(key, sequence)?;
         self.held -= 1;
         self.forget_expiry(&delivery);

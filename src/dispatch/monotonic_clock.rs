@@ -102,7 +102,7 @@ fn between(from: Timestamp, to: Timestamp) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::id::DeliveryId;
+    use crate::core::id::{DeliveryId, SubscriptionNumber};
 
     const HOUR: i64 = 3_600_000;
     const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
@@ -114,7 +114,7 @@ mod tests {
             give_up_at: NOW.moved(72 * HOUR),
             expire_at: Some(NOW.moved(HOUR / 6)),
             first_failed_at: Some(NOW),
-            ..Delivery::for_test(DeliveryId::new(NOW, 1, 1))
+            ..Delivery::for_test(DeliveryId::new(NOW, SubscriptionNumber::FIRST, 1))
         }
     }
 

@@ -153,6 +153,7 @@ pub(super) async fn cancel(request: Permitted, id: DeliveryId) -> Result<Reply, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::id::SubscriptionNumber;
 
     #[test]
     fn only_unfinished_deliveries_show_a_next_attempt() {
@@ -162,7 +163,7 @@ mod tests {
             attempts: 2,
             give_up_at: at,
             last_response: Some(500),
-            ..Delivery::for_test(DeliveryId::new(at, 3, 42))
+            ..Delivery::for_test(DeliveryId::new(at, SubscriptionNumber::new(3), 42))
         };
         let time = at.to_string();
         let mut wanted = serde_json::json!({

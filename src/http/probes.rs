@@ -337,6 +337,7 @@ mod tests {
     use super::*;
     use crate::core::attempt::Report;
     use crate::core::hidden::Hidden;
+    use crate::core::id::SubscriptionNumber;
 
     fn findings(outcome: Outcome) -> Findings {
         let phases = vec![(Phase::Resolve, Duration::from_millis(2)), (Phase::Connect, Duration::from_millis(5))];
@@ -419,7 +420,12 @@ mod tests {
             format!(r#"{{"company":"acme","url":"http://a.example/","events":{events},"headers":{{"X-Key":"k"}}}}"#);
         let change = Change::from_json(raw::parse(&made).unwrap(), &catalogue).unwrap();
         let draft = change.into_draft(crate::core::subscription::Ordering::Call).unwrap();
-        let stored = draft.into_subscription(SubscriptionId::from_bits(7), 1, Secret::from_bytes([7; 32]), now);
+        let stored = draft.into_subscription(
+            SubscriptionId::from_bits(7),
+            SubscriptionNumber::FIRST,
+            Secret::from_bytes([7; 32]),
+            now,
+        );
         let document = Document::of(text);
         stored_request(Some(&document), &catalogue, &stored, now).map_err(|problem| problem.status())
     }

@@ -236,6 +236,7 @@ fn rotation(document: &Document) -> Result<(Option<Secret>, Duration), Problem> 
 mod tests {
     use super::*;
     use crate::core::hidden::Hidden;
+    use crate::core::id::SubscriptionNumber;
     use crate::core::subscription::{Format, Header, Layout, Nested, Ordering};
 
     #[test]
@@ -244,7 +245,7 @@ mod tests {
         let secret = Secret::from_bytes([7; 32]);
         let subscription = Subscription {
             id: SubscriptionId::from_bits(7),
-            number: 1,
+            number: SubscriptionNumber::FIRST,
             company: Company::parse("acme").unwrap(),
             domain: None,
             sources: [Source::Widget].into(),

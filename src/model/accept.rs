@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::core::delivery::{Delivery, State};
 use crate::core::event::{Event, NewEvent};
-use crate::core::id::{DeliveryId, EventId, MAX_SEQUENCE};
+use crate::core::id::{DeliveryId, EventId, MAX_SEQUENCE, SubscriptionNumber};
 use crate::core::invalid::Invalid;
 use crate::core::subscription::Subscription;
 use crate::model::command::Accepted;
@@ -104,7 +104,11 @@ fn deliveries_of(turn: &Turn<'_>, event: EventId) -> Result<u32, StoreError> {
 }
 
 /// Creates the deliveries of a new event.
-pub(crate) fn owed_of(turn: &mut Turn<'_>, event: &Event, sequences: &mut HashMap<u32, u64>) -> Vec<Delivery> {
+pub(crate) fn owed_of(
+    turn: &mut Turn<'_>,
+    event: &Event,
+    sequences: &mut HashMap<SubscriptionNumber, u64>,
+) -> Vec<Delivery> {
     let deliveries = deliveries_for(event, &lock(turn.registry), sequences);
     let give_up_at = event.accepted_at.plus(turn.settings.give_up_after);
     turn.outcome.deliveries += deliveries.len();
@@ -118,7 +122,11 @@ pub(crate) fn matches(subscription: &Subscription, event: &NewEvent) -> bool {
 
 /// One delivery per matching subscription, in order of creation, each with its subscription's next sequence number.
 /// `sequences` has the numbers already used by earlier events of the same unit, by subscription number.
-fn deliveries_for(event: &Event, registry: &Registry, sequences: &mut HashMap<u32, u64>) -> Vec<Delivery> {
+fn deliveries_for(
+    event: &Event,
+    registry: &Registry,
+    sequences: &mut HashMap<SubscriptionNumber, u64>,
+) -> Vec<Delivery> {
     let matches = |subscription: &Subscription| {
         subscription.matches(&event.company, event.domain.as_ref(), event.source, &event.event_type)
     };
@@ -167,7 +175,7 @@ mod tests {
             StoreEvent::Owed(deliveries) => deliveries.clone(),
             _ => Vec::new(),
         });
-        owed.map(|delivery| (delivery.id.subscription_number(), delivery.id.sequence())).collect()
+        owed.map(|delivery| (delivery.id.subscription_number().get(), delivery.id.sequence())).collect()
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The delivery to a given subscription in the record of an accepted event.
 
 use crate::core::delivery::Delivery;
-use crate::core::id::{DeliveryId, EventId};
+use crate::core::id::{DeliveryId, EventId, SubscriptionNumber};
 use crate::model::record::{self, Accepted, Head, Kind as _};
 
 /// An accepted event with its delivery to the subscription in question.
@@ -15,7 +15,7 @@ pub(crate) struct AcceptedDelivery {
 
 impl AcceptedDelivery {
     /// Reads a record; `None` if it has no delivery to subscription `number`.
-    pub(crate) fn read(number: u32, head: Head, payload: &[u8]) -> Option<Self> {
+    pub(crate) fn read(number: SubscriptionNumber, head: Head, payload: &[u8]) -> Option<Self> {
         let accepted = Accepted::KINDS.contains(&head.kind).then(|| record::decode::<Accepted>(payload))??;
         let owed = accepted.owed.iter().find(|owed| owed.id().subscription_number() == number)?;
         Some(Self { event: EventId::from_bits(head.id), delivery: owed.id(), record: accepted })

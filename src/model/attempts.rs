@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::core::attempt::{LogEntry, Status};
 use crate::core::delivery;
-use crate::core::id::{AttemptId, SubscriptionId};
+use crate::core::id::{AttemptId, SubscriptionId, SubscriptionNumber};
 use crate::core::subscription::{DisabledReason, Subscription};
 use crate::model::command::AttemptResult;
 use crate::model::error::StoreError;
@@ -54,7 +54,7 @@ pub(crate) fn finish(turn: &mut Turn<'_>, finish: AttemptResult) -> Result<(), S
 
 /// Whether a subscription has a replay that may continue now that one of its deliveries has ended. Any delivery counts:
 /// a requeued one may have been retried by hand since, or ended by an attempt that started earlier.
-pub(crate) fn has_replay(turn: &Turn<'_>, number: u32) -> bool {
+pub(crate) fn has_replay(turn: &Turn<'_>, number: SubscriptionNumber) -> bool {
     lock(turn.registry).replays_of(number).next().is_some()
 }
 
@@ -107,7 +107,7 @@ mod tests {
     }
 
     fn delivery_of(engine: &mut InMemory) -> Delivery {
-        let first = crate::core::id::DeliveryId::new(NOW, 1, 1);
+        let first = crate::core::id::DeliveryId::new(NOW, SubscriptionNumber::FIRST, 1);
         record::find(first, &engine.view).unwrap().unwrap()
     }
 

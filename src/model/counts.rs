@@ -6,6 +6,7 @@
 
 use std::sync::Mutex;
 
+use crate::core::id::SubscriptionNumber;
 use crate::model::error::StoreError;
 use crate::model::health::Counts;
 use crate::model::key::{Key, ValueKind};
@@ -33,7 +34,7 @@ pub(crate) fn changed(registry: &Mutex<Registry>) -> Pairs {
     with
 }
 
-fn entry(number: u32, counts: Counts) -> (Key, Vec<u8>) {
+fn entry(number: SubscriptionNumber, counts: Counts) -> (Key, Vec<u8>) {
     (keys::counts(number), record::versioned(&CountsRecord::from(counts)))
 }
 
@@ -43,7 +44,7 @@ pub(crate) fn read(view: &dyn ViewMut, registry: &Mutex<Registry>) -> Result<boo
         return Ok(false);
     }
     let mut registry = lock(registry);
-    let numbers: Vec<u32> = registry.all_counts().map(|(number, _)| number).collect();
+    let numbers: Vec<SubscriptionNumber> = registry.all_counts().map(|(number, _)| number).collect();
     for number in numbers {
         let Some(value) = view.get(&keys::counts(number))? else { continue };
         let Some(record) = record::unversioned::<CountsRecord>(&value) else {
@@ -68,7 +69,7 @@ pub(crate) fn count(view: &dyn ViewMut, registry: &Mutex<Registry>) -> Result<()
             for (key, value) in &page {
                 let unreadable = || StoreError::corrupt_state("has a delivery that cannot be read");
                 let state = record::delivery_of(value).ok_or_else(unreadable)?.state;
-                registry.moved(keys::number_in(key).unwrap_or(0), None, Some(state));
+                registry.moved(keys::number_in(key).unwrap_or_default(), None, Some(state));
             }
         }
     }

@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use crate::core::attempt::Status;
 use crate::core::delivery::{Delivery, State};
 use crate::core::event::Company;
-use crate::core::id::{AttemptId, DeliveryId, EventId, MAX_SEQUENCE, SubscriptionId};
+use crate::core::id::{AttemptId, DeliveryId, EventId, MAX_SEQUENCE, SubscriptionId, SubscriptionNumber};
 use crate::core::time::Timestamp;
 use crate::model::error::StoreError;
 use crate::model::filter::DeliveryFilter;
@@ -27,7 +27,7 @@ pub(crate) struct DeliveryQuery<'a> {
     pub(crate) log: &'a dyn Log,
     pub(crate) filter: &'a DeliveryFilter,
     /// The number of the filter's subscription, if that exists.
-    pub(crate) number: Option<u32>,
+    pub(crate) number: Option<SubscriptionNumber>,
     /// The company of a subscription, if that exists.
     pub(crate) owner: &'a dyn Fn(SubscriptionId) -> Option<Company>,
     pub(crate) after: Option<DeliveryCursor>,
@@ -293,7 +293,10 @@ impl DeliveryQuery<'_> {
 
     /// A page of pending deliveries or dead letters, by subscription, newest first within each. `numbers` are the
     /// subscriptions that have any, descending.
-    pub(crate) fn by_state(&self, numbers: &[u32]) -> Result<Page<Delivery, DeliveryCursor>, StoreError> {
+    pub(crate) fn by_state(
+        &self,
+        numbers: &[SubscriptionNumber],
+    ) -> Result<Page<Delivery, DeliveryCursor>, StoreError> {
         let kind = if self.filter.state == Some(State::Failed) { ValueKind::Dead } else { ValueKind::Owed };
         let work = self.log.bounded();
         let mut found = PartialPage::new(self.after);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::core::catalogue::Catalogue;
 use crate::core::event::NewEvent;
-use crate::core::id::{IdSource, SubscriptionId};
+use crate::core::id::{IdSource, SubscriptionId, SubscriptionNumber};
 use crate::core::json;
 use crate::core::seal::Keyring;
 use crate::core::subscription::{Ordering, Secret, Subscription};
@@ -61,7 +61,7 @@ pub(crate) fn draft(company: &str) -> Draft {
 /// A subscription of the company 'acme' with this number.
 pub(crate) fn subscription(number: u32) -> Subscription {
     let id = SubscriptionId::from_bits(u128::from(number));
-    draft("acme").into_subscription(id, number, Secret::from_bytes(vec![7; 32]), NOW)
+    draft("acme").into_subscription(id, SubscriptionNumber::new(number), Secret::from_bytes(vec![7; 32]), NOW)
 }
 
 /// A ring of made-up keys; the same number is the same key.
@@ -281,7 +281,7 @@ impl InMemory {
         Self {
             view: InMemoryView::default(),
             log: InMemoryLog::default(),
-            registry: Arc::new(Mutex::new(Registry::numbering_from(1, Arc::default()))),
+            registry: Arc::new(Mutex::new(Registry::numbering_from(SubscriptionNumber::FIRST, Arc::default()))),
             carried,
             settings: settings(),
             now: NOW,

@@ -30,15 +30,15 @@ use sha2::{Digest as _, Sha256};
 
 use crate::core::call::Place;
 use crate::core::event::{Domain, Source};
-use crate::core::id::{DeliveryId, ErasureId, TokenId};
+use crate::core::id::{DeliveryId, ErasureId, SubscriptionNumber, TokenId};
 use crate::model::key::{Key, ValueKind};
 
 /// The maximum number of pieces of a subscription's record.
 pub(crate) const SUBSCRIPTION_PIECES: u8 = 8;
 
 /// A key of a kind that begins with a subscription's number.
-pub(crate) fn numbered(kind: ValueKind, number: u32) -> Key {
-    Key::new(kind, number.to_be_bytes().to_vec())
+pub(crate) fn numbered(kind: ValueKind, number: SubscriptionNumber) -> Key {
+    Key::new(kind, number.get().to_be_bytes().to_vec())
 }
 
 /// The key of a pending delivery or dead letter.
@@ -47,27 +47,27 @@ pub(crate) fn delivery(kind: ValueKind, id: DeliveryId) -> Key {
 }
 
 /// The key of a subscription's counts.
-pub(crate) fn counts(number: u32) -> Key {
+pub(crate) fn counts(number: SubscriptionNumber) -> Key {
     numbered(ValueKind::Counts, number)
 }
 
 /// The key of a subscription's health.
-pub(crate) fn health(number: u32) -> Key {
+pub(crate) fn health(number: SubscriptionNumber) -> Key {
     numbered(ValueKind::Health, number)
 }
 
 /// The key of a subscription's next sequence number.
-pub(crate) fn next_sequence(number: u32) -> Key {
+pub(crate) fn next_sequence(number: SubscriptionNumber) -> Key {
     numbered(ValueKind::Sequence, number)
 }
 
 /// The key of a replay.
-pub(crate) fn replay(number: u32, id: u128) -> Key {
+pub(crate) fn replay(number: SubscriptionNumber, id: u128) -> Key {
     numbered(ValueKind::Replay, number).with(&id.to_be_bytes())
 }
 
 /// The key of a pending delivery or dead letter by its sequence number.
-pub(crate) fn sequence(kind: ValueKind, number: u32, sequence: u64) -> Key {
+pub(crate) fn sequence(kind: ValueKind, number: SubscriptionNumber, sequence: u64) -> Key {
     numbered(kind, number).with(&sequence.to_be_bytes())
 }
 
@@ -220,6 +220,6 @@ pub(crate) fn group_in(key: &Key) -> Option<(String, Place, GroupPart)> {
 }
 
 /// The subscription number in a key of a kind that begins with one.
-pub(crate) fn number_in(key: &Key) -> Option<u32> {
-    key.rest().get(..4)?.try_into().ok().map(u32::from_be_bytes)
+pub(crate) fn number_in(key: &Key) -> Option<SubscriptionNumber> {
+    key.rest().get(..4)?.try_into().ok().map(u32::from_be_bytes).map(SubscriptionNumber::new)
 }

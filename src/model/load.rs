@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
 use crate::core::attempt::Status;
-use crate::core::id::{AttemptId, SubscriptionId};
+use crate::core::id::{AttemptId, SubscriptionId, SubscriptionNumber};
 use crate::core::seal::Keyring;
 use crate::model::error::StoreError;
 use crate::model::health::Health;
@@ -44,15 +44,15 @@ pub(crate) fn reload_registry(view: &dyn ViewMut, replayed: &Mutex<Registry>, co
 /// opened by `keys` as far as possible; and whether anything was skipped.
 pub(crate) fn registry(
     view: &dyn View,
-    next_number: u32,
+    next_number: SubscriptionNumber,
     keys: Arc<Keyring>,
     unreadable: Unreadable,
 ) -> Result<(Registry, bool), StoreError> {
     let mut registry = Registry::numbering_from(next_number, keys);
     let mut skipped = false;
-    let mut records: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
+    let mut records: BTreeMap<SubscriptionNumber, Vec<u8>> = BTreeMap::new();
     for (key, piece) in view.scan(&Key::all(ValueKind::Subscription), None, usize::MAX)? {
-        let number = keys::number_in(&key).unwrap_or(0);
+        let number = keys::number_in(&key).unwrap_or_default();
         records.entry(number).or_default().extend(piece);
     }
     for (number, value) in records {
@@ -112,7 +112,7 @@ const ENTRIES_LOOKED_AT: u32 = 10_000;
 /// Rebuilds unreadable health records from the log: the outcomes of the last attempts, back to the last success.
 pub(crate) fn rebuild_health(view: &dyn ViewMut, registry: &Mutex<Registry>, log: &dyn Log) -> Result<(), StoreError> {
     for key in view.noted(ValueKind::Health) {
-        let number = keys::number_in(&key).unwrap_or(0);
+        let number = keys::number_in(&key).unwrap_or_default();
         let id = lock(registry).state_mut(number).map(|state| state.subscription.id);
         let health = id.map_or_else(|| Ok(Health::default()), |id| health_in(log, id))?;
         if let Some(state) = lock(registry).state_mut(number) {

@@ -6,6 +6,7 @@
 
 use crate::core::attempt::Status;
 use crate::core::delivery::Delivery;
+use crate::core::id::SubscriptionNumber;
 use crate::core::seal::Keyring;
 use crate::core::subscription::Subscription;
 use crate::model::error::StoreError;
@@ -23,14 +24,14 @@ const SUBSCRIPTIONS_AT_ONCE: usize = 64;
 
 /// Schedules a snapshot: a new segment has begun, and all subscriptions and tokens are to be written at its beginning.
 pub(crate) const fn begin_snapshot(carried: &mut Carried) {
-    carried.progress.subscriptions = Some(0);
+    carried.progress.subscriptions = Some(SubscriptionNumber::ZERO);
     carried.progress.tokens = Some(0);
     carried.has_work = true;
 }
 
 /// Schedules the ending of deliveries whose event has expired, and the removal of expired threads.
 pub(crate) fn begin_expiring(carried: &mut Carried) {
-    carried.progress.ending.get_or_insert(0);
+    carried.progress.ending.get_or_insert(SubscriptionNumber::ZERO);
     carried.progress.threads.get_or_insert_with(|| Key::all(ValueKind::Latest));
     carried.has_work = true;
 }
@@ -65,7 +66,7 @@ pub(crate) fn run_some(turn: &mut Turn<'_>) -> Result<(), StoreError> {
 /// Writes some subscriptions to the snapshot, from `number` on; returns the next number, if any.
 ///
 /// The records change nothing, so they are not applied, except for secrets that are not sealed with the current key.
-fn write_snapshot(turn: &mut Turn<'_>, number: u32) -> Option<u32> {
+fn write_snapshot(turn: &mut Turn<'_>, number: SubscriptionNumber) -> Option<SubscriptionNumber> {
     let registry = lock(turn.registry);
     let (mut last, mut written, mut sealed_anew) = (None, Vec::new(), Vec::new());
     for (number, state) in registry.states_from(number, SUBSCRIPTIONS_AT_ONCE) {
@@ -85,7 +86,7 @@ fn write_snapshot(turn: &mut Turn<'_>, number: u32) -> Option<u32> {
     if last.is_none() {
         log_resealing(turn);
     }
-    last.map(|last| last + 1)
+    last.and_then(SubscriptionNumber::next)
 }
 
 /// Logs that secrets were resealed, after the last of them was written.
@@ -112,7 +113,7 @@ fn cancel_deleted(turn: &mut Turn<'_>) -> Result<bool, StoreError> {
 
 /// Ends deliveries, of some subscriptions from `number` on, whose events have expired; returns the number to continue
 /// with, if any, and whether that is possible at once.
-fn end_old(turn: &mut Turn<'_>, number: u32) -> Result<(Option<u32>, bool), StoreError> {
+fn end_old(turn: &mut Turn<'_>, number: SubscriptionNumber) -> Result<(Option<SubscriptionNumber>, bool), StoreError> {
     let looked_at: Vec<_> = {
         let registry = lock(turn.registry);
         let some = registry.states_from(number, SUBSCRIPTIONS_AT_ONCE);
@@ -129,7 +130,7 @@ fn end_old(turn: &mut Turn<'_>, number: u32) -> Result<(Option<u32>, bool), Stor
             return Ok((Some(*number), true));
         }
     }
-    let next = looked_at.last().map(|(number, ..)| number + 1);
+    let next = looked_at.last().and_then(|(number, ..)| number.next());
     Ok((next, next.is_some()))
 }
 
@@ -137,7 +138,7 @@ fn end_old(turn: &mut Turn<'_>, number: u32) -> Result<(Option<u32>, bool), Stor
 /// first.
 fn end_old_of(
     turn: &mut Turn<'_>,
-    number: u32,
+    number: SubscriptionNumber,
     subscription: &Subscription,
     most: usize,
 ) -> Result<Option<usize>, StoreError> {
@@ -173,7 +174,7 @@ fn end_old_of(
 /// Logs whether all secrets are sealed with the current key, with the number of subscriptions.
 pub(crate) fn log_if_all_sealed(registry: &Registry) {
     let (mut count, mut stale) = (0, false);
-    for (_, state) in registry.states_from(0, usize::MAX) {
+    for (_, state) in registry.states_from(SubscriptionNumber::ZERO, usize::MAX) {
         (count, stale) = (count + 1, stale || state.stale);
     }
     if count > 0 && !stale {

@@ -2,7 +2,7 @@
 
 use crate::core::attempt::{LogEntry, Status};
 use crate::core::delivery::{Delivery, State};
-use crate::core::id::AttemptId;
+use crate::core::id::{AttemptId, SubscriptionNumber};
 use crate::core::subscription::Subscription;
 use crate::model::attempts::has_replay;
 use crate::model::error::StoreError;
@@ -104,7 +104,12 @@ pub(crate) fn has_events(turn: &mut Turn<'_>, deliveries: &[Delivery]) -> bool {
 
 /// Cancels the deliveries in these values of subscription `number`; returns false if their events have to be read
 /// first.
-pub(crate) fn cancel_all(turn: &mut Turn<'_>, number: u32, values: &[(Key, Vec<u8>)], why: &str) -> bool {
+pub(crate) fn cancel_all(
+    turn: &mut Turn<'_>,
+    number: SubscriptionNumber,
+    values: &[(Key, Vec<u8>)],
+    why: &str,
+) -> bool {
     let Some(subscription) = lock(turn.registry).state_mut(number).map(|state| state.subscription.clone()) else {
         return true;
     };
@@ -128,7 +133,7 @@ mod tests {
     use crate::model::{accept, subscriptions};
 
     fn known(engine: &InMemory) -> KnownDelivery {
-        let delivery = record::find(DeliveryId::new(NOW, 1, 1), &engine.view).unwrap().unwrap();
+        let delivery = record::find(DeliveryId::new(NOW, SubscriptionNumber::FIRST, 1), &engine.view).unwrap().unwrap();
         let company = Company::parse("acme").unwrap();
         KnownDelivery { delivery, event: Some(KnownEvent { company, domain: None, phone: None }) }
     }

@@ -2,11 +2,13 @@
 
 use bincode::{Decode, Encode};
 
+use crate::core::id::SubscriptionNumber;
+
 /// A replay in progress.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct ReplayRecord {
     /// The subscription's number.
-    pub(crate) number: u32,
+    pub(crate) number: SubscriptionNumber,
     /// Distinguishes and orders the replays of a subscription.
     pub(crate) id: u128,
     /// The requested event types; all if empty.
@@ -32,7 +34,7 @@ impl ReplayRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct DiscardRecord {
     /// The subscription's number.
-    pub(crate) number: u32,
+    pub(crate) number: SubscriptionNumber,
     /// The last sequence number to cancel; 0 once done.
     pub(crate) last: u64,
 }

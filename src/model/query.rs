@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::core::attempt::LogEntry;
 use crate::core::delivery::{Delivery, State};
 use crate::core::event::{Company, Event};
-use crate::core::id::{AttemptId, DeliveryId, EventId};
+use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionNumber};
 use crate::core::time::Timestamp;
 use crate::model::accepted_delivery::AcceptedDelivery;
 use crate::model::error::{Damage, StoreError};
@@ -209,7 +209,7 @@ pub(crate) fn current(view: &dyn View, log: &dyn Log, initial: Delivery) -> Resu
 pub(crate) fn owed_between(
     view: &dyn View,
     log: &dyn Log,
-    number: u32,
+    number: SubscriptionNumber,
     between: (u64, u64),
     most: usize,
 ) -> Result<Page<(Delivery, Event)>, StoreError> {

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::ControlFlow;
 
 use crate::core::delivery::Delivery;
-use crate::core::id::EventId;
+use crate::core::id::{EventId, SubscriptionNumber};
 use crate::model::accepted_delivery::AcceptedDelivery;
 use crate::model::known::KnownEvent;
 use crate::model::progress::ReplayRecord;
@@ -35,7 +35,7 @@ pub(crate) enum Answer {
     /// `None` for an event that is no longer retained or unreadable.
     Events(Vec<(EventId, Option<KnownEvent>)>),
     /// For the replay with this subscription number and id.
-    Replay((u32, u128), Candidates),
+    Replay((SubscriptionNumber, u128), Candidates),
 }
 
 /// The next deliveries of a replay, as they were at acceptance.
@@ -53,8 +53,8 @@ pub(crate) struct ReadAhead {
     events: HashMap<EventId, Option<KnownEvent>>,
     /// Whether a request for events is in progress; there is at most one.
     events_requested: bool,
-    replays: HashMap<(u32, u128), Candidates>,
-    replays_requested: HashSet<(u32, u128)>,
+    replays: HashMap<(SubscriptionNumber, u128), Candidates>,
+    replays_requested: HashSet<(SubscriptionNumber, u128)>,
 }
 
 impl ReadAhead {

@@ -2,11 +2,12 @@
 //! opened when a subscription is registered, not by readers.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex};
 
 use crate::core::delivery::State;
 use crate::core::event::{Company, NewEvent};
-use crate::core::id::{SubscriptionId, TokenId};
+use crate::core::id::{SubscriptionId, SubscriptionNumber, TokenId};
 use crate::core::seal::Keyring;
 use crate::core::subscription::Subscription;
 use crate::core::time::Timestamp;
@@ -62,30 +63,30 @@ impl QueueHead {
 /// The registry.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
-    states: BTreeMap<u32, SubscriptionState>,
+    states: BTreeMap<SubscriptionNumber, SubscriptionState>,
     /// The keys that seal and open secrets.
     keys: Arc<Keyring>,
-    numbers: HashMap<SubscriptionId, u32>,
+    numbers: HashMap<SubscriptionId, SubscriptionNumber>,
     /// The counts of all subscriptions together.
     total: Counts,
-    by_company: HashMap<Company, Vec<u32>>,
+    by_company: HashMap<Company, Vec<SubscriptionNumber>>,
     /// Replays in progress, by subscription number and id.
-    replays: BTreeMap<(u32, u128), ReplayRecord>,
+    replays: BTreeMap<(SubscriptionNumber, u128), ReplayRecord>,
     /// Discards in progress: the last sequence number to cancel, by subscription number.
-    discards: BTreeMap<u32, u64>,
+    discards: BTreeMap<SubscriptionNumber, u64>,
     /// Subscriptions whose counts have changed since they were written.
-    recount: BTreeSet<u32>,
+    recount: BTreeSet<SubscriptionNumber>,
     /// Companies without a webhook that post events.
     pub(crate) without_webhook: CompaniesWithoutWebhook,
     /// The API tokens; shared, since every request looks one up.
     pub(crate) tokens: Arc<Tokens>,
     /// The number that the next subscription gets.
-    pub(crate) next_number: u32,
+    pub(crate) next_number: SubscriptionNumber,
 }
 
 impl Registry {
     /// An empty registry whose next subscription gets `next_number`, and which opens secrets with `keys`.
-    pub(crate) fn numbering_from(next_number: u32, keys: Arc<Keyring>) -> Self {
+    pub(crate) fn numbering_from(next_number: SubscriptionNumber, keys: Arc<Keyring>) -> Self {
         Self { next_number, keys, ..Self::default() }
     }
 
@@ -107,7 +108,7 @@ impl Registry {
     }
 
     /// The state of the subscription with this number, deleted or not.
-    pub(crate) fn state_mut(&mut self, number: u32) -> Option<&mut SubscriptionState> {
+    pub(crate) fn state_mut(&mut self, number: SubscriptionNumber) -> Option<&mut SubscriptionState> {
         self.states.get_mut(&number)
     }
 
@@ -149,16 +150,16 @@ impl Registry {
         after: Option<SubscriptionId>,
     ) -> Box<dyn Iterator<Item = &SubscriptionState> + '_> {
         let known = after.and_then(|after| self.numbers.get(&after).copied());
-        let from = known.map_or(0, |number| number.saturating_add(1));
+        let behind = known.map_or(Bound::Unbounded, Bound::Excluded);
         // A deleted one is compared by its id.
         let gone = after.filter(|_| known.is_none());
         let states: Box<dyn Iterator<Item = &SubscriptionState>> = match company {
             Some(company) => {
                 let numbers = self.by_company.get(company).map(Vec::as_slice).unwrap_or_default();
-                let numbers = &numbers[numbers.partition_point(|number| *number < from)..];
+                let numbers = &numbers[numbers.partition_point(|number| known.is_some_and(|known| *number <= known))..];
                 Box::new(numbers.iter().filter_map(|number| self.states.get(number)))
             }
-            None => Box::new(self.states.range(from..).map(|(_, state)| state)),
+            None => Box::new(self.states.range((behind, Bound::Unbounded)).map(|(_, state)| state)),
         };
         let wanted =
             move |state: &&SubscriptionState| !state.deleted && gone.is_none_or(|gone| state.subscription.id > gone);
@@ -166,12 +167,16 @@ impl Registry {
     }
 
     /// At most `most` subscriptions with numbers from `from` on, deleted or not, by number.
-    pub(crate) fn states_from(&self, from: u32, most: usize) -> impl Iterator<Item = (u32, &SubscriptionState)> {
+    pub(crate) fn states_from(
+        &self,
+        from: SubscriptionNumber,
+        most: usize,
+    ) -> impl Iterator<Item = (SubscriptionNumber, &SubscriptionState)> {
         self.states.range(from..).take(most).map(|(number, state)| (*number, state))
     }
 
     /// The deleted subscriptions that are not removed yet, by number.
-    pub(crate) fn deleted(&self) -> Vec<u32> {
+    pub(crate) fn deleted(&self) -> Vec<SubscriptionNumber> {
         self.states.iter().filter(|(_, state)| state.deleted).map(|(number, _)| *number).collect()
     }
 
@@ -179,7 +184,7 @@ impl Registry {
     pub(crate) fn put(&mut self, registered: Registered) {
         let Registered { subscription, deleted, locked, stale } = registered;
         let number = subscription.number;
-        self.next_number = self.next_number.max(number + 1);
+        self.next_number = self.next_number.max(number.next().unwrap_or(number));
         let subscription = Arc::new(subscription);
         if let Some(state) = self.states.get_mut(&number) {
             (state.subscription, state.deleted) = (subscription, deleted);
@@ -194,7 +199,7 @@ impl Registry {
     }
 
     /// Removes a deleted subscription; returns the ids of its replays.
-    pub(crate) fn remove(&mut self, number: u32) -> Vec<u128> {
+    pub(crate) fn remove(&mut self, number: SubscriptionNumber) -> Vec<u128> {
         self.discards.remove(&number);
         let replays: Vec<u128> = self.replays_of(number).map(|replay| replay.id).collect();
         self.replays.retain(|(other, _), _| *other != number);
@@ -220,7 +225,7 @@ impl Registry {
     }
 
     /// The replays of a subscription, oldest first.
-    pub(crate) fn replays_of(&self, number: u32) -> impl Iterator<Item = &ReplayRecord> {
+    pub(crate) fn replays_of(&self, number: SubscriptionNumber) -> impl Iterator<Item = &ReplayRecord> {
         self.replays.range((number, 0)..=(number, u128::MAX)).map(|(_, replay)| replay)
     }
 
@@ -247,7 +252,7 @@ impl Registry {
 
     /// Updates the counts for a delivery of subscription `number` that changes state; `None` is none of the counted
     /// states.
-    pub(crate) fn moved(&mut self, number: u32, from: Option<State>, to: Option<State>) {
+    pub(crate) fn moved(&mut self, number: SubscriptionNumber, from: Option<State>, to: Option<State>) {
         let Some(state) = self.states.get_mut(&number) else { return };
         self.recount.insert(number);
         let before = state.counts;
@@ -269,21 +274,21 @@ impl Registry {
     }
 
     /// A delivery was requeued that may be older than the pending ones of subscription `number`.
-    pub(crate) fn requeued(&mut self, number: u32) {
+    pub(crate) fn requeued(&mut self, number: SubscriptionNumber) {
         if let Some(state) = self.states.get_mut(&number) {
             state.head.forget();
         }
     }
 
     /// Sets the counts of subscription `number`.
-    pub(crate) fn set_counts(&mut self, number: u32, counts: Counts) {
+    pub(crate) fn set_counts(&mut self, number: SubscriptionNumber, counts: Counts) {
         if let Some(state) = self.states.get_mut(&number) {
             self.total.replace(std::mem::replace(&mut state.counts, counts), counts);
         }
     }
 
     /// The counts that have changed since [`Registry::counts_written`].
-    pub(crate) fn changed_counts(&self) -> impl ExactSizeIterator<Item = (u32, Counts)> {
+    pub(crate) fn changed_counts(&self) -> impl ExactSizeIterator<Item = (SubscriptionNumber, Counts)> {
         self.recount.iter().map(|number| {
             let state = self.states.get(number);
             (*number, state.map(|state| state.counts).unwrap_or_default())
@@ -296,7 +301,7 @@ impl Registry {
     }
 
     /// All counts.
-    pub(crate) fn all_counts(&self) -> impl Iterator<Item = (u32, Counts)> {
+    pub(crate) fn all_counts(&self) -> impl Iterator<Item = (SubscriptionNumber, Counts)> {
         self.states.iter().map(|(number, state)| (*number, state.counts))
     }
 
@@ -332,27 +337,27 @@ impl Memory for Mutex<Registry> {
         lock(self).put(subscription);
     }
 
-    fn remove_subscription(&self, number: u32) -> Vec<u128> {
+    fn remove_subscription(&self, number: SubscriptionNumber) -> Vec<u128> {
         lock(self).remove(number)
     }
 
-    fn set_next_sequence(&self, number: u32, next: u64) {
+    fn set_next_sequence(&self, number: SubscriptionNumber, next: u64) {
         if let Some(state) = lock(self).state_mut(number) {
             state.next_sequence = next;
         }
     }
 
-    fn set_health(&self, number: u32, health: Health) {
+    fn set_health(&self, number: SubscriptionNumber, health: Health) {
         if let Some(state) = lock(self).state_mut(number) {
             state.health = health;
         }
     }
 
-    fn moved(&self, number: u32, from: Option<State>, to: Option<State>) {
+    fn moved(&self, number: SubscriptionNumber, from: Option<State>, to: Option<State>) {
         lock(self).moved(number, from, to);
     }
 
-    fn requeued(&self, number: u32) {
+    fn requeued(&self, number: SubscriptionNumber) {
         lock(self).requeued(number);
     }
 

@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 
 use crate::core::delivery::{Delivery, State};
 use crate::core::event::EventType;
-use crate::core::id::{DeliveryId, SubscriptionId};
+use crate::core::id::{DeliveryId, SubscriptionId, SubscriptionNumber};
 use crate::core::time::Timestamp;
 use crate::model::accepted_delivery::AcceptedDelivery;
 use crate::model::command::Replay;
@@ -37,7 +37,7 @@ const REPLAYED_AT_ONCE: usize = 8;
 pub(crate) fn plan(
     view: &dyn View,
     log: &dyn Log,
-    number: u32,
+    number: SubscriptionNumber,
     next_sequence: u64,
     filter: ReplayFilter,
 ) -> Result<Replay, StoreError> {
@@ -207,7 +207,7 @@ fn for_replay(delivery: Delivery, now: Timestamp, give_up_at: Timestamp) -> Deli
 }
 
 /// The subscription's number and next sequence number.
-pub(crate) fn next_sequence(registry: &Registry, id: SubscriptionId) -> Option<(u32, u64)> {
+pub(crate) fn next_sequence(registry: &Registry, id: SubscriptionId) -> Option<(SubscriptionNumber, u64)> {
     registry.get(id).map(|state| (state.subscription.number, state.next_sequence))
 }
 
@@ -234,14 +234,15 @@ mod tests {
         let posted = (0..20).map(|n| event(&format!("c{n}"), None)).collect();
         engine.decide(|turn| accept::accept(turn, posted)).0.unwrap();
         let owed = |engine: &InMemory| -> Vec<Delivery> {
-            let found = engine.view.scan(&keys::numbered(ValueKind::Owed, 1), None, 100).unwrap();
+            let found =
+                engine.view.scan(&keys::numbered(ValueKind::Owed, SubscriptionNumber::FIRST), None, 100).unwrap();
             found.iter().map(|(_, value)| record::delivery_of(value).unwrap()).collect()
         };
         for delivery in owed(&engine) {
             finish(&mut engine, &delivery, Status::Delivered);
         }
         let filter = ReplayFilter { since: NOW, until: None, events: Vec::new(), failed_only: false };
-        let planned = plan(&engine.view, &engine.log, 1, 21, filter).unwrap();
+        let planned = plan(&engine.view, &engine.log, SubscriptionNumber::FIRST, 21, filter).unwrap();
         assert_eq!(planned.queued, 20);
         engine.decide(|turn| replay(turn, id, &planned)).0.unwrap();
         let mut seen = Vec::new();

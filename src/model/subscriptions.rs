@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::id::SubscriptionId;
+use crate::core::id::{SubscriptionId, SubscriptionNumber};
 use crate::core::invalid::Invalid;
 use crate::core::seal::Keyring;
 use crate::core::subscription::{DisabledReason, PreviousSecret, Secret, Subscription};
@@ -56,7 +56,7 @@ pub(crate) fn change(turn: &mut Turn<'_>, id: SubscriptionId, patch: &Patch) -> 
 
 /// Resets a subscription's health. Whoever enables it again has fixed the receiver; with its old failures the next one
 /// alone would disable it.
-fn reset_health(turn: &Turn<'_>, number: u32) -> Option<Record> {
+fn reset_health(turn: &Turn<'_>, number: SubscriptionNumber) -> Option<Record> {
     let mut registry = lock(turn.registry);
     let state = registry.state_mut(number)?;
     let health = Health { last_success: state.health.last_success, ..Health::default() };

@@ -4,6 +4,8 @@
 //! without reading another's, and what all companies have for one value, such as a call id that is not unique, is
 //! contiguous. Different terms may have equal keys, so readers compare the records found.
 
+use crate::core::id::SubscriptionNumber;
+
 /// The number of company bits of a key; a globally unique id uses them for itself.
 const OF_COMPANY: u32 = 23;
 /// The number of bits of a key.
@@ -39,7 +41,7 @@ pub(crate) enum Term<'a> {
     /// A delivery, by the bits of its id.
     Delivery(u128),
     /// A delivery to a subscription, by its number.
-    Owed(u32),
+    Owed(SubscriptionNumber),
     /// An SMS thread, by the bits of its id.
     Thread(u128),
 }
@@ -70,7 +72,7 @@ impl<'a> Term<'a> {
             Self::Phone(text) => (b'p', text.as_bytes()),
             Self::Subscription(bits) => (b's', &bits.to_le_bytes()),
             Self::Delivery(bits) => (b'd', &bits.to_le_bytes()),
-            Self::Owed(number) => (b'o', &number.to_le_bytes()),
+            Self::Owed(number) => (b'o', &number.get().to_le_bytes()),
             Self::Thread(bits) => (b't', &bits.to_le_bytes()),
         };
         fnv(letter, bytes)

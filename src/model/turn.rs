@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::core::id::IdSource;
+use crate::core::id::{IdSource, SubscriptionNumber};
 use crate::core::time::Timestamp;
 use crate::model::conversations::Threads;
 use crate::model::error::StoreError;
@@ -54,11 +54,11 @@ pub(crate) struct Carried {
 #[derive(Debug)]
 pub(crate) struct Progress {
     /// Writing subscriptions to a snapshot: the next number.
-    pub(crate) subscriptions: Option<u32>,
+    pub(crate) subscriptions: Option<SubscriptionNumber>,
     /// Writing tokens to a snapshot: the bits of the next id.
     pub(crate) tokens: Option<u128>,
     /// Ending deliveries of expired events: the next subscription number.
-    pub(crate) ending: Option<u32>,
+    pub(crate) ending: Option<SubscriptionNumber>,
     /// Removing expired threads: the key to continue after.
     pub(crate) threads: Option<Key>,
     /// The number of subscriptions resealed on the way.
@@ -68,7 +68,13 @@ pub(crate) struct Progress {
 impl Default for Progress {
     /// After a restart it is unknown whether the newest segment has a complete snapshot.
     fn default() -> Self {
-        Self { subscriptions: Some(0), tokens: Some(0), ending: None, threads: None, sealed_anew: 0 }
+        Self {
+            subscriptions: Some(SubscriptionNumber::ZERO),
+            tokens: Some(0),
+            ending: None,
+            threads: None,
+            sealed_anew: 0,
+        }
     }
 }
 

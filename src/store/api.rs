@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::core::attempt::LogEntry;
 use crate::core::delivery::{Delivery, State};
 use crate::core::event::{Company, Event, NewEvent};
-use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId};
+use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId, SubscriptionNumber};
 use crate::core::subscription::{Secret, Subscription};
 use crate::core::subscription_input::{Change as Patch, Draft};
 use crate::core::time::Timestamp;
@@ -344,7 +344,7 @@ impl Store {
     ///
     /// # Errors
     /// The view cannot be read, or is damaged.
-    pub fn owed_after(&self, number: u32, after: u64, most: usize) -> Result<Vec<Delivery>, StoreError> {
+    pub fn owed_after(&self, number: SubscriptionNumber, after: u64, most: usize) -> Result<Vec<Delivery>, StoreError> {
         let from = keys::sequence(ValueKind::Owed, number, after);
         let found = self.view().scan(&keys::numbered(ValueKind::Owed, number), Some(&from), most)?;
         let unreadable =
@@ -365,7 +365,7 @@ impl Store {
 }
 
 /// The numbers, descending, of the matching subscriptions that have deliveries in `state`.
-fn waiting_for(registry: &Registry, filter: &DeliveryFilter, state: State) -> Vec<u32> {
+fn waiting_for(registry: &Registry, filter: &DeliveryFilter, state: State) -> Vec<SubscriptionNumber> {
     let has_any = |counts: &Counts| match state {
         State::Pending => counts.pending > 0,
         State::Retrying => counts.retrying > 0,
@@ -375,7 +375,7 @@ fn waiting_for(registry: &Registry, filter: &DeliveryFilter, state: State) -> Ve
         has_any(&candidate.counts) && filter.subscription.is_none_or(|id| id == candidate.subscription.id)
     };
     let number = |state: &SubscriptionState| state.subscription.number;
-    let mut numbers: Vec<u32> = match &filter.company {
+    let mut numbers: Vec<SubscriptionNumber> = match &filter.company {
         Some(company) => registry.of_company(company).filter(wanted).map(number).collect(),
         None => registry.all().filter(wanted).map(number).collect(),
     };

@@ -10,6 +10,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
+use crate::core::id::SubscriptionNumber;
 use crate::core::subscription::Subscription;
 use crate::core::time::Timestamp;
 use crate::model::error::StoreError;
@@ -20,7 +21,7 @@ use crate::store::api::Store;
 
 /// A subscription with waiting deliveries: the lower bound of the oldest one's time, the subscription's number, and the
 /// epoch of the bound.
-type Candidate = (Timestamp, u32, u32);
+type Candidate = (Timestamp, SubscriptionNumber, u32);
 
 impl Store {
     /// The acceptance time of the delivery that has waited longest, with its subscription, among those for which
@@ -33,7 +34,7 @@ impl Store {
         wanted: impl Fn(&Subscription) -> bool,
     ) -> Result<Option<(Arc<Subscription>, Timestamp)>, StoreError> {
         let mut candidates: BinaryHeap<_> = self.candidates(wanted).into_iter().map(Reverse).collect();
-        let mut oldest: Option<(Timestamp, u32)> = None;
+        let mut oldest: Option<(Timestamp, SubscriptionNumber)> = None;
         while let Some(Reverse((since, number, epoch))) = candidates.pop() {
             if oldest.is_some_and(|(at, _)| at <= since) {
                 break;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::core::event::{Company, Domain};
-use crate::core::id::SubscriptionId;
+use crate::core::id::{SubscriptionId, SubscriptionNumber};
 use crate::core::subscription::Subscription;
 use crate::model::health::Health;
 use crate::model::lock::lock;
@@ -107,8 +107,8 @@ impl Store {
     }
 
     /// Calls `visit` with every subscription that is not deleted, with its number.
-    pub(crate) fn each_state(&self, mut visit: impl FnMut(u32, &SubscriptionState)) {
-        let mut from = Some(0);
+    pub(crate) fn each_state(&self, mut visit: impl FnMut(SubscriptionNumber, &SubscriptionState)) {
+        let mut from = Some(SubscriptionNumber::ZERO);
         while let Some(begin) = from {
             let registry = lock(&self.shared.registry);
             let mut last = None;
@@ -118,7 +118,7 @@ impl Store {
                     visit(number, state);
                 }
             }
-            from = last.and_then(|last: u32| last.checked_add(1));
+            from = last.and_then(SubscriptionNumber::next);
         }
     }
 

@@ -8,7 +8,7 @@ use crate::core::attempt::{LogEntry, Status};
 use crate::core::catalogue::Catalogue;
 use crate::core::delivery::{Delivery, State};
 use crate::core::event::{CallId, Company, Domain, EventType, NewEvent, Source};
-use crate::core::id::{DeliveryId, EventId, SubscriptionId};
+use crate::core::id::{DeliveryId, EventId, SubscriptionId, SubscriptionNumber};
 use crate::core::json;
 use crate::core::seal::Keyring;
 use crate::core::subscription::{DisabledReason, Subscription};
@@ -82,7 +82,7 @@ pub(crate) fn owed(store: &Store) -> Vec<u64> {
 
 /// The pending deliveries of subscription 1, in order.
 pub(crate) fn owed_deliveries(store: &Store) -> Vec<Delivery> {
-    let owed = store.owed_after(1, 0, 10_000).unwrap();
+    let owed = store.owed_after(SubscriptionNumber::FIRST, 0, 10_000).unwrap();
     // The view may be ahead of the log.
     store.view().wait_until_logged();
     owed
@@ -352,11 +352,11 @@ fn cut_short(early: &Path, late: &Path) {
     let (early, late) = (open(early), open(late));
     late.remove(stored(&Key::all(ValueKind::Counted))).unwrap();
     late.remove(POSITION).unwrap();
-    for number in 1..=3 {
-        late.remove(stored(&keys::counts(number))).unwrap();
+    let counts = [1, 2, 3].map(|number| stored(&keys::counts(SubscriptionNumber::new(number))));
+    for key in &counts {
+        late.remove(key).unwrap();
     }
-    let counts = [Key::all(ValueKind::Counted), keys::counts(1), keys::counts(2), keys::counts(3)];
-    for key in counts.iter().map(stored).chain([POSITION.to_vec()]) {
+    for key in [stored(&Key::all(ValueKind::Counted)), POSITION.to_vec()].into_iter().chain(counts) {
         if let Some(value) = early.get(&key).unwrap() {
             late.insert(key, value).unwrap();
         }
@@ -423,7 +423,7 @@ fn counts_are_correct_after_a_stop_a_kill_and_an_interrupted_checkpoint() {
 }
 
 fn owed_by(store: &Store, number: u32) -> u64 {
-    store.owed_after(number, 0, 10_000).unwrap().len() as u64
+    store.owed_after(SubscriptionNumber::new(number), 0, 10_000).unwrap().len() as u64
 }
 
 /// The counts by listing the deliveries.

@@ -14,7 +14,7 @@ fn faults(text: &str) -> Vec<(String, String)> {
 
 fn subscription(text: &str) -> Subscription {
     let draft = change(text).and_then(|change| change.into_draft(Ordering::Call)).unwrap();
-    draft.into_subscription(SubscriptionId::from_bits(1), 1, Secret::from_bytes([7; 32]), NOW)
+    draft.into_subscription(SubscriptionId::from_bits(1), SubscriptionNumber::FIRST, Secret::from_bytes([7; 32]), NOW)
 }
 
 const FULL: &str = r#"{"company":"acme","domain":"www.acme.example","sources":["widget","ilr"],

@@ -3,7 +3,7 @@
 //! `unrecorded` counts how far the former is ahead of the latter.
 
 use crate::core::delivery::Delivery;
-use crate::core::id::DeliveryId;
+use crate::core::id::{DeliveryId, SubscriptionNumber};
 use crate::core::time::Timestamp;
 
 use super::Lanes;
@@ -22,7 +22,7 @@ impl Lanes {
     }
 
     /// Records an update of a delivery if it is in flight; returns whether it is.
-    fn note_in_flight(&mut self, number: u32, key: LaneKey, sequence: u64, update: Update) -> bool {
+    fn note_in_flight(&mut self, number: SubscriptionNumber, key: LaneKey, sequence: u64, update: Update) -> bool {
         self.queues.get_mut(&number).is_some_and(|queue| queue.note_in_flight(key, sequence, update))
     }
 
@@ -78,7 +78,7 @@ impl Lanes {
         self.place(number, key, now);
     }
 
-    fn replace(&mut self, number: u32, key: LaneKey, delivery: Delivery) {
+    fn replace(&mut self, number: SubscriptionNumber, key: LaneKey, delivery: Delivery) {
         let expiry = delivery.expire_at.map(|at| (at, delivery.id));
         let before = self.queues.get_mut(&number).and_then(|queue| queue.replace(key, delivery));
         if let Some(before) = before {
@@ -90,7 +90,7 @@ impl Lanes {
     /// Evaluates what an ended attempt says about its receiver.
     fn judge(
         &mut self,
-        number: u32,
+        number: SubscriptionNumber,
         key: LaneKey,
         sequence: u64,
         seen: Seen,

@@ -19,9 +19,11 @@
 //!   threads before it shows which receivers have a backlog.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Bound;
 use std::time::Duration;
 
 use super::concurrency_limit::Proof;
+use crate::core::id::SubscriptionNumber;
 use crate::core::time::Timestamp;
 
 /// Interval between two strangers, when they are tried one after the other.
@@ -68,14 +70,14 @@ impl Class {
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone))]
 struct Line {
-    waiting: BTreeSet<u32>,
+    waiting: BTreeSet<SubscriptionNumber>,
     /// The subscription served last.
-    last: u32,
+    last: SubscriptionNumber,
 }
 
 impl Line {
-    fn next(&mut self) -> Option<u32> {
-        let behind = self.waiting.range(self.last.saturating_add(1)..).next();
+    fn next(&mut self) -> Option<SubscriptionNumber> {
+        let behind = self.waiting.range((Bound::Excluded(self.last), Bound::Unbounded)).next();
         let number = *behind.or_else(|| self.waiting.first())?;
         self.last = number;
         Some(number)
@@ -86,12 +88,12 @@ impl Line {
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone))]
 struct Needs {
-    of: HashMap<u32, usize>,
-    sorted: BTreeSet<(usize, u32)>,
+    of: HashMap<SubscriptionNumber, usize>,
+    sorted: BTreeSet<(usize, SubscriptionNumber)>,
 }
 
 impl Needs {
-    fn set(&mut self, number: u32, need: usize) {
+    fn set(&mut self, number: SubscriptionNumber, need: usize) {
         if self.of.get(&number) != Some(&need) {
             self.remove(number);
             self.of.insert(number, need);
@@ -99,13 +101,13 @@ impl Needs {
         }
     }
 
-    fn remove(&mut self, number: u32) {
+    fn remove(&mut self, number: SubscriptionNumber) {
         if let Some(need) = self.of.remove(&number) {
             self.sorted.remove(&(need, number));
         }
     }
 
-    fn greatest(&self) -> Option<u32> {
+    fn greatest(&self) -> Option<SubscriptionNumber> {
         self.sorted.last().map(|(_, number)| *number)
     }
 }
@@ -192,7 +194,7 @@ impl FairShare {
     }
 
     /// A subscription starts waiting.
-    pub(super) fn enter(&mut self, class: Class, number: u32) {
+    pub(super) fn enter(&mut self, class: Class, number: SubscriptionNumber) {
         self.lines[class as usize].waiting.insert(number);
         if class == Class::Stranger {
             self.needs.set(number, 1);
@@ -200,12 +202,12 @@ impl FairShare {
     }
 
     /// The number of deliveries that could start for a waiting stranger.
-    pub(super) fn need(&mut self, number: u32, need: usize) {
+    pub(super) fn need(&mut self, number: SubscriptionNumber, need: usize) {
         self.needs.set(number, need);
     }
 
     /// A subscription stops waiting.
-    pub(super) fn leave(&mut self, class: Class, number: u32) {
+    pub(super) fn leave(&mut self, class: Class, number: SubscriptionNumber) {
         self.lines[class as usize].waiting.remove(&number);
         if class == Class::Stranger {
             self.needs.remove(number);
@@ -262,7 +264,7 @@ impl FairShare {
     }
 
     /// The subscription that starts next, if there is a thread for it.
-    pub(super) fn next(&mut self, now: Timestamp) -> Option<u32> {
+    pub(super) fn next(&mut self, now: Timestamp) -> Option<SubscriptionNumber> {
         if self.taken() >= self.threads {
             return None;
         }
@@ -284,7 +286,7 @@ impl FairShare {
     }
 
     /// The next of `class`, if the class has room and holds fewer than `below` threads.
-    fn of_class(&mut self, class: Class, below: usize, now: Timestamp) -> Option<u32> {
+    fn of_class(&mut self, class: Class, below: usize, now: Timestamp) -> Option<SubscriptionNumber> {
         let threads = self.threads;
         let (held, room) = match class {
             Class::Light => (self.quick, true),

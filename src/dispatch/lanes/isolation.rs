@@ -18,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 struct World {
     lanes: Lanes,
     now: Timestamp,
-    in_flight: BTreeMap<(Timestamp, u32, u64), Delivery>,
+    in_flight: BTreeMap<(Timestamp, SubscriptionNumber, u64), Delivery>,
     /// Delay between acceptance and start of each delivery to a healthy receiver.
     waited: Vec<Duration>,
 }
@@ -30,14 +30,14 @@ impl World {
         let (hold, bounds) = (Duration::from_secs(900), Bounds::default());
         let mut lanes =
             Lanes::new(LaneRules { hold, threads, unrecorded: 4096, first_probe, longest_probe_pause, bounds });
-        for number in 1..=HEALTHY + hanging {
-            let past = Past { quick: known && number <= HEALTHY, ..Past::default() };
+        for number in (1..=HEALTHY + hanging).map(SubscriptionNumber::new) {
+            let past = Past { quick: known && number.get() <= HEALTHY, ..Past::default() };
             lanes.load(number, TERMS, past, NOW, 0.5);
         }
         Self { lanes, now: NOW, in_flight: BTreeMap::new(), waited: Vec::new() }
     }
 
-    fn accept(&mut self, number: u32, sequence: u64) {
+    fn accept(&mut self, number: SubscriptionNumber, sequence: u64) {
         self.lanes.put(
             Delivery {
                 call: CallId::parse(&sequence.to_string()).unwrap(),
@@ -51,8 +51,8 @@ impl World {
     fn begin(&mut self) {
         while let Some(Start { delivery, .. }) = self.lanes.start(self.now) {
             let (number, sequence) = (delivery.id.subscription_number(), delivery.id.sequence());
-            let takes = if number <= HEALTHY { ANSWER } else { TIMEOUT };
-            if number <= HEALTHY {
+            let takes = if number.get() <= HEALTHY { ANSWER } else { TIMEOUT };
+            if number.get() <= HEALTHY {
                 self.waited.push(self.now.since(delivery.due));
             }
             self.in_flight.insert((self.now.plus(takes), number, sequence), delivery);
@@ -71,7 +71,7 @@ impl World {
             }
             self.now = next.max(self.now.plus(Duration::from_millis(1)));
             while let Some(entry) = self.in_flight.first_entry().filter(|entry| entry.key().0 <= self.now) {
-                let healthy = entry.key().1 <= HEALTHY;
+                let healthy = entry.key().1.get() <= HEALTHY;
                 let delivery = entry.remove();
                 let (kind, duration) = if healthy { (Kind::Success, ANSWER) } else { (Kind::Trouble, TIMEOUT) };
                 let due = self.now.plus(Duration::from_secs(20));
@@ -89,7 +89,7 @@ impl World {
         for event in 0..3_000 {
             // Hanging receivers come first.
             let others = if same || event % 50 == 0 { self.lanes.queues.len() as u32 } else { HEALTHY };
-            (1..=others).rev().for_each(|number| self.accept(number, event + 1));
+            (1..=others).rev().for_each(|number| self.accept(SubscriptionNumber::new(number), event + 1));
             self.go_on(self.now.plus(Duration::from_millis(20)));
         }
         self.waited.sort_unstable();

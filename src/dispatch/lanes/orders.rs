@@ -91,7 +91,10 @@ struct World {
 impl World {
     /// `read`: it existed before the start and must be read from the store.
     fn new(read: bool, hands: &[Hand], ends: &[End]) -> Self {
-        let delivery = Delivery { expire_at: Some(LATE), ..Delivery::for_test(DeliveryId::new(NOW, 1, 1)) };
+        let delivery = Delivery {
+            expire_at: Some(LATE),
+            ..Delivery::for_test(DeliveryId::new(NOW, SubscriptionNumber::FIRST, 1))
+        };
         let (first_probe, longest_probe_pause) = (Duration::ZERO, Duration::ZERO);
         let bounds = Bounds::default();
         let mut lanes = Lanes::new(LaneRules {
@@ -103,7 +106,7 @@ impl World {
             bounds,
         });
         let past = if read { Past { last: 1, outstanding: true, ..Past::default() } } else { Past::default() };
-        lanes.load(1, TERMS, past, NOW, 0.5);
+        lanes.load(SubscriptionNumber::FIRST, TERMS, past, NOW, 0.5);
         let outstanding = Notification::Owed(delivery.clone());
         Self {
             lanes,
@@ -220,8 +223,8 @@ impl World {
             Notification::Owed(delivery) => self.lanes.put(delivery, self.now),
             Notification::Cancelled(id) => self.lanes.cancel(id, self.now),
             Notification::Finished(after) => self.lanes.recorded(after, self.now),
-            Notification::Terms(terms) => self.lanes.put_subscription(1, terms, self.now),
-            Notification::Deleted => self.lanes.remove_subscription(1),
+            Notification::Terms(terms) => self.lanes.put_subscription(SubscriptionNumber::FIRST, terms, self.now),
+            Notification::Deleted => self.lanes.remove_subscription(SubscriptionNumber::FIRST),
         }
     }
 
@@ -351,7 +354,7 @@ fn in_a_hundred_thousand_deliveries_nothing_drifts() {
     };
     let mut lanes = Lanes::new(rules);
     let terms = Terms { ordering: Ordering::None, max_in_flight: 32, ..TERMS };
-    lanes.put_subscription(1, terms, NOW);
+    lanes.put_subscription(SubscriptionNumber::FIRST, terms, NOW);
     let first = World::new(false, &[], &[]).stored.unwrap();
     let (mut put, mut sent, mut chance) = (0, 0, 7);
     // Ends and records of attempts, delivered in any order.
@@ -359,7 +362,10 @@ fn in_a_hundred_thousand_deliveries_nothing_drifts() {
     while sent < DELIVERIES || !records.is_empty() || !ends.is_empty() {
         while put < DELIVERIES && put < sent + 100 {
             put += 1;
-            lanes.put(Delivery { id: DeliveryId::new(NOW, 1, put), expire_at: None, ..first.clone() }, NOW);
+            lanes.put(
+                Delivery { id: DeliveryId::new(NOW, SubscriptionNumber::FIRST, put), expire_at: None, ..first.clone() },
+                NOW,
+            );
         }
         while let Some(Start { delivery, .. }) = lanes.start(NOW) {
             let state = if delivery.attempts == 0 && sent % 7 == 0 { State::Retrying } else { State::Delivered };

@@ -16,7 +16,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 const SUBSCRIPTIONS: u32 = 4;
 const UNRECORDED: usize = 40;
 
-type Key = (u32, u64);
+type Key = (SubscriptionNumber, u64);
 
 /// A small generator: a seed determines the whole run.
 struct Chance(u64);
@@ -79,10 +79,10 @@ struct World {
     chance: Chance,
     now: Timestamp,
     lanes: Lanes,
-    terms: BTreeMap<u32, Terms>,
-    last: BTreeMap<u32, u64>,
+    terms: BTreeMap<SubscriptionNumber, Terms>,
+    last: BTreeMap<SubscriptionNumber, u64>,
     /// How many of ten attempts fail, by subscription.
-    mood: BTreeMap<u32, u64>,
+    mood: BTreeMap<SubscriptionNumber, u64>,
     /// The store's state.
     stored: BTreeMap<Key, Delivery>,
     /// Dead letters.
@@ -111,8 +111,8 @@ impl World {
         let size = Size::of_seed(seed);
         let mut lanes = Lanes::new(rules(size));
         let mut terms = BTreeMap::new();
-        for number in 1..=SUBSCRIPTIONS {
-            let ordering = if number == 4 { Ordering::None } else { Ordering::Call };
+        for number in (1..=SUBSCRIPTIONS).map(SubscriptionNumber::new) {
+            let ordering = if number == SubscriptionNumber::new(4) { Ordering::None } else { Ordering::Call };
             let max_in_flight = 1 + chance.below(size.in_flight) as u32;
             let rate_per_second = chance.of(1, 4).then(|| 1 + chance.below(20) as u32);
             let its = Terms { enabled: true, ordering, max_in_flight, rate_per_second };
@@ -156,8 +156,8 @@ impl World {
         self.go_on();
     }
 
-    fn number(&mut self) -> u32 {
-        1 + self.chance.below(u64::from(SUBSCRIPTIONS)) as u32
+    fn number(&mut self) -> SubscriptionNumber {
+        SubscriptionNumber::new(1 + self.chance.below(u64::from(SUBSCRIPTIONS)) as u32)
     }
 
     fn accept(&mut self) {
@@ -396,7 +396,7 @@ impl World {
 
     /// All receivers work from now on; everything must end.
     fn settle(&mut self) {
-        for number in 1..=SUBSCRIPTIONS {
+        for number in (1..=SUBSCRIPTIONS).map(SubscriptionNumber::new) {
             self.mood.insert(number, 0);
             let terms = self.terms.get_mut(&number).expect("it is there");
             terms.enabled = true;

@@ -23,15 +23,19 @@ fn rules() -> LaneRules {
     }
 }
 
+fn n(number: u32) -> SubscriptionNumber {
+    SubscriptionNumber::new(number)
+}
+
 /// Lanes with one subscription whose receiver has succeeded often enough to have no limit.
 fn lanes(terms: Terms) -> Lanes {
     let mut lanes = Lanes::new(rules());
-    lanes.put_subscription(1, terms, NOW);
-    trust(&mut lanes, 1);
+    lanes.put_subscription(n(1), terms, NOW);
+    trust(&mut lanes, n(1));
     lanes
 }
 
-fn trust(lanes: &mut Lanes, number: u32) {
+fn trust(lanes: &mut Lanes, number: SubscriptionNumber) {
     let queue = lanes.queues.get_mut(&number).unwrap();
     queue.trust(seen(Kind::Success), NOW);
 }
@@ -52,7 +56,7 @@ fn done(lanes: &mut Lanes, after: Delivery, now: Timestamp) -> Option<Transition
 }
 
 fn delivery(number: u32, sequence: u64, call: &str) -> Delivery {
-    Delivery { call: CallId::parse(call).unwrap(), ..Delivery::for_test(DeliveryId::new(NOW, number, sequence)) }
+    Delivery { call: CallId::parse(call).unwrap(), ..Delivery::for_test(DeliveryId::new(NOW, n(number), sequence)) }
 }
 
 /// Starts everything that can start, as (sequence, sequences passed).
@@ -152,14 +156,14 @@ fn without_an_order_nothing_is_held() {
 #[test]
 fn subscriptions_keep_their_limits_and_share_the_pool() {
     let mut lanes = lanes(Terms { max_in_flight: 2, ..TERMS });
-    lanes.put_subscription(2, TERMS, NOW);
-    trust(&mut lanes, 2);
+    lanes.put_subscription(n(2), TERMS, NOW);
+    trust(&mut lanes, n(2));
     for sequence in 1..=4 {
         lanes.put(delivery(1, sequence, &format!("a{sequence}")), NOW);
         lanes.put(delivery(2, sequence, &format!("b{sequence}")), NOW);
     }
     let order: Vec<u32> =
-        std::iter::from_fn(|| lanes.start(NOW)).map(|start| start.delivery.id.subscription_number()).collect();
+        std::iter::from_fn(|| lanes.start(NOW)).map(|start| start.delivery.id.subscription_number().get()).collect();
     assert_eq!(order, [1, 2, 1, 2, 2, 2]);
     done(&mut lanes, delivered(1, "a1"), NOW);
     assert_eq!(started(&mut lanes, NOW), plain(&[3]));
@@ -172,7 +176,7 @@ fn a_disabled_subscription_keeps_its_deliveries_and_resumes_in_order() {
         lanes.put(delivery(1, sequence, &format!("c{sequence}")), NOW);
     }
     assert_eq!(started(&mut lanes, NOW), []);
-    lanes.put_subscription(1, TERMS, NOW);
+    lanes.put_subscription(n(1), TERMS, NOW);
     assert_eq!(started(&mut lanes, NOW), plain(&[1, 2, 3]));
 }
 
@@ -185,13 +189,13 @@ fn failed_deliveries_go_first_when_a_subscription_is_enabled_again() {
     assert_eq!(started(&mut running, NOW), plain(&[1]));
     done(&mut running, failed(1, "a", NOW, much_later), NOW);
     running.put(delivery(1, 2, "a"), NOW);
-    running.put_subscription(1, paused, NOW);
-    running.put_subscription(1, TERMS, again);
+    running.put_subscription(n(1), paused, NOW);
+    running.put_subscription(n(1), TERMS, again);
     assert_eq!(started(&mut running, again), plain(&[1]));
 
     let mut restarted = Lanes::new(rules());
-    restarted.load(1, paused, Past { last: 2, outstanding: true, ..Past::default() }, NOW, 0.5);
-    restarted.put_subscription(1, TERMS, again);
+    restarted.load(n(1), paused, Past { last: 2, outstanding: true, ..Past::default() }, NOW, 0.5);
+    restarted.put_subscription(n(1), TERMS, again);
     let wanted = restarted.wanted().unwrap();
     restarted.read(wanted, vec![failed(1, "a", NOW, much_later), delivery(1, 2, "a")], again);
     assert_eq!(started(&mut restarted, again), plain(&[1]));
@@ -215,9 +219,9 @@ fn cancelled_deliveries_are_not_sent_and_release_later_ones() {
     for sequence in 1..=3 {
         lanes.put(delivery(1, sequence, "a"), NOW);
     }
-    lanes.cancel(DeliveryId::new(NOW, 1, 2), NOW);
+    lanes.cancel(DeliveryId::new(NOW, n(1), 2), NOW);
     assert_eq!(started(&mut lanes, NOW), plain(&[1]));
-    lanes.cancel(DeliveryId::new(NOW, 1, 1), NOW);
+    lanes.cancel(DeliveryId::new(NOW, n(1), 1), NOW);
     done(&mut lanes, failed(1, "a", NOW, NOW), NOW);
     assert_eq!(started(&mut lanes, NOW), plain(&[3]), "1 was cancelled while in flight");
 }
@@ -232,7 +236,7 @@ fn expired_deliveries_end_once_and_in_time() {
     assert_eq!(lanes.expired(NOW), None);
     assert_eq!(lanes.expired(wanted_until).map(|delivery| delivery.id.sequence()), Some(1));
     assert_eq!(lanes.expired(wanted_until), None);
-    lanes.put_subscription(1, TERMS, wanted_until);
+    lanes.put_subscription(n(1), TERMS, wanted_until);
     assert_eq!(started(&mut lanes, wanted_until), plain(&[2]));
 }
 
@@ -255,7 +259,7 @@ fn nothing_is_left_of_a_subscription_that_is_gone() {
     lanes.put(Delivery { expire_at: Some(NOW.plus(MINUTE)), due: NOW.plus(MINUTE), ..delivery(1, 1, "a") }, NOW);
     lanes.put(delivery(1, 2, "b"), NOW);
     assert_eq!(started(&mut lanes, NOW), plain(&[2]));
-    lanes.remove_subscription(1);
+    lanes.remove_subscription(n(1));
     done(&mut lanes, delivered(2, "b"), NOW);
     assert_eq!((lanes.start(NOW.plus(HOLD)), lanes.next_wake(), lanes.held), (None, None, 0));
 }
@@ -265,12 +269,12 @@ fn deliveries_of_fast_receivers_are_loaded_first_without_starving_others() {
     let mut lanes = Lanes::new(rules());
     for number in 1..=5 {
         let past = Past { last: 9_000, outstanding: true, quick: number >= 4, ..Past::default() };
-        lanes.load(number, TERMS, past, NOW, 0.5);
+        lanes.load(n(number), TERMS, past, NOW, 0.5);
     }
     let mut reads = Vec::new();
     for _ in 0..16 {
         let wanted = lanes.wanted().unwrap();
-        reads.push(wanted.number);
+        reads.push(wanted.number.get());
         // They stay unread: nothing that was read is due now.
         lanes.read(wanted, Vec::new(), NOW);
         let queue = lanes.queues.get_mut(&wanted.number).unwrap();
@@ -286,20 +290,20 @@ fn of_a_stranger_little_is_read_until_it_answers() {
     let mut lanes = Lanes::new(rules());
     let Bounds { window, least, .. } = Bounds::default();
     let past = |quick| Past { last: 9_000, outstanding: true, quick, ..Past::default() };
-    lanes.load(1, TERMS, past(false), NOW, 0.5);
-    lanes.load(2, TERMS, past(true), NOW, 0.5);
-    let mut wanted = std::iter::from_fn(|| lanes.wanted()).take(8).map(|wanted| (wanted.number, wanted.most));
+    lanes.load(n(1), TERMS, past(false), NOW, 0.5);
+    lanes.load(n(2), TERMS, past(true), NOW, 0.5);
+    let mut wanted = std::iter::from_fn(|| lanes.wanted()).take(8).map(|wanted| (wanted.number.get(), wanted.most));
     assert!(wanted.all(|reads| [(1, least), (2, window)].contains(&reads)));
 
-    let wanted = Wanted { number: 1, after: 0, most: least };
+    let wanted = Wanted { number: n(1), after: 0, most: least };
     let found = (1..=least as u64).map(|sequence| delivery(1, sequence, &format!("call-{sequence}"))).collect();
-    lanes.remove_subscription(2);
+    lanes.remove_subscription(n(2));
     lanes.read(wanted, found, NOW);
     assert_eq!(lanes.wanted(), None, "the window is full for now");
     let first = started(&mut lanes, NOW)[0].0;
     assert_eq!(first, 1);
     done(&mut lanes, delivered(1, "call-1"), NOW);
     let more = lanes.wanted().unwrap();
-    assert_eq!((more.number, more.after), (1, least as u64));
+    assert_eq!((more.number.get(), more.after), (1, least as u64));
     assert!(more.most > window - least && more.most <= window, "{more:?}");
 }

@@ -17,12 +17,12 @@ const ANSWER: Duration = Duration::from_millis(20);
 struct Network {
     lanes: Lanes,
     /// Outstanding deliveries outside the lanes, which read them as from a store.
-    stored: BTreeMap<(u32, u64), Delivery>,
+    stored: BTreeMap<(SubscriptionNumber, u64), Delivery>,
     /// Attempts in flight, by end time.
-    in_flight: BTreeMap<(Timestamp, u32, u64), Delivery>,
+    in_flight: BTreeMap<(Timestamp, SubscriptionNumber, u64), Delivery>,
     /// Times at which each receiver was sent something since the network is back.
-    sent: BTreeMap<u32, Vec<Timestamp>>,
-    most_at_once: BTreeMap<u32, usize>,
+    sent: BTreeMap<SubscriptionNumber, Vec<Timestamp>>,
+    most_at_once: BTreeMap<SubscriptionNumber, usize>,
     random: u64,
 }
 
@@ -34,7 +34,7 @@ impl Network {
             Lanes::new(LaneRules { hold, threads: 64, unrecorded: 4096, first_probe, longest_probe_pause, bounds });
         let terms = Terms { enabled: true, ordering: Ordering::Call, max_in_flight: 16, rate_per_second: None };
         let mut stored = BTreeMap::new();
-        for number in 1..=RECEIVERS {
+        for number in (1..=RECEIVERS).map(SubscriptionNumber::new) {
             lanes.put_subscription(number, terms, NOW);
             for sequence in 1..=BACKLOG {
                 let delivery = Delivery {
@@ -122,7 +122,7 @@ fn after_an_hour_without_network_no_receiver_is_hammered() {
         "deliveries used up attempts during the outage: {untouched} of {} did not",
         used.len()
     );
-    for number in 1..=RECEIVERS {
+    for number in (1..=RECEIVERS).map(SubscriptionNumber::new) {
         let standing = network.lanes.standing(number).unwrap();
         assert_eq!(standing.condition, Condition::Down);
         assert!(standing.held <= 256, "{} in memory", standing.held);

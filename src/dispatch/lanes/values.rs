@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::core::delivery::Delivery;
-use crate::core::id::DeliveryId;
+use crate::core::id::{DeliveryId, SubscriptionNumber};
 use crate::core::subscription::Ordering;
 use crate::core::time::Timestamp;
 
@@ -87,7 +87,7 @@ pub struct Start {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted {
     /// The subscription's number.
-    pub number: u32,
+    pub number: SubscriptionNumber,
     /// Exclusive lower bound of the sequence.
     pub after: u64,
     /// The maximum number of deliveries.

@@ -1,8 +1,10 @@
 //! Deliveries entering memory: new ones as far as there is room, and those read from the store as the window drains.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 
 use crate::core::delivery::Delivery;
+use crate::core::id::SubscriptionNumber;
 use crate::core::time::Timestamp;
 
 use super::Lanes;
@@ -38,8 +40,8 @@ impl Lanes {
     }
 
     /// The next read for those in `set`, in round robin after `last`.
-    fn wanted_of(&self, set: &BTreeSet<u32>, last: u32) -> Option<Wanted> {
-        let behind = set.range(last.saturating_add(1)..);
+    fn wanted_of(&self, set: &BTreeSet<SubscriptionNumber>, last: SubscriptionNumber) -> Option<Wanted> {
+        let behind = set.range((Bound::Excluded(last), Bound::Unbounded));
         let in_turn = behind.chain(set.range(..=last));
         // With little memory left, not every unread subscription may read more now.
         let mut requests = in_turn.filter_map(|number| {
@@ -87,7 +89,7 @@ impl Lanes {
     }
 
     /// A subscription's state.
-    pub fn standing(&self, number: u32) -> Option<Standing> {
+    pub fn standing(&self, number: SubscriptionNumber) -> Option<Standing> {
         self.queues.get(&number).map(Queue::standing)
     }
 }

@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex};
 
 use tracing::subscriber::{NoSubscriber, with_default};
 
+use crate::core::id::SubscriptionNumber;
 use crate::core::seal::Keyring;
 use crate::core::time::Timestamp;
 use crate::engine::embedded::durable::{self, sync_names};
@@ -95,7 +96,8 @@ fn open_parts(dir: &Path, cache_bytes: u64, fresh: bool, keys: Option<Arc<Keyrin
     let db = open_sled(dir, cache_bytes, fresh)?;
     let kv = Kv::new(db.clone());
     if fresh {
-        let position = CheckpointPosition { segment: 1, next_number: 1, ..CheckpointPosition::default() };
+        let position =
+            CheckpointPosition { segment: 1, next_number: SubscriptionNumber::FIRST, ..CheckpointPosition::default() };
         let meta = CheckpointMeta { position, ..CheckpointMeta::default() };
         kv.checkpoint(&meta).map_err(|error| OpenError::damaged(dir, error))?;
     }

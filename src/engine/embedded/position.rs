@@ -2,6 +2,8 @@
 
 use bincode::{Decode, Encode};
 
+use crate::core::id::SubscriptionNumber;
+
 /// How far the log has been applied to the persisted view.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct CheckpointPosition {
@@ -14,5 +16,5 @@ pub(crate) struct CheckpointPosition {
     /// The last generated id.
     pub(crate) last_id: u128,
     /// The number of the next subscription.
-    pub(crate) next_number: u32,
+    pub(crate) next_number: SubscriptionNumber,
 }

@@ -5,11 +5,15 @@
 
 use std::time::Duration;
 
-use bincode::{Decode, Encode};
+use bincode::de::Decoder;
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
+use bincode::{Decode, Encode, impl_borrow_decode};
 
 use crate::core::attempt::{Fault, Phase, Status};
 use crate::core::delivery::State;
 use crate::core::event::Source;
+use crate::core::id::SubscriptionNumber;
 use crate::core::subscription::{DisabledReason, Format, Layout, Nested, Ordering};
 use crate::core::time::Timestamp;
 use crate::core::token::Role;
@@ -64,6 +68,21 @@ pub(crate) trait Word: Sized {
 }
 by_word!(Status, State, Fault, Phase, Format, Layout, Nested, Ordering, DisabledReason, Source, Role);
 
+/// A subscription's number stands as its integer.
+impl Encode for SubscriptionNumber {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        self.get().encode(encoder)
+    }
+}
+
+impl<C> Decode<C> for SubscriptionNumber {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        u32::decode(decoder).map(Self::new)
+    }
+}
+
+impl_borrow_decode!(SubscriptionNumber);
+
 pub(crate) fn millis(length: Duration) -> u64 {
     u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
 }
@@ -92,5 +111,19 @@ pub(crate) fn unversioned<T: Decode<()>>(value: &[u8]) -> Option<T> {
     match value.split_first() {
         Some((&VERSION, body)) => decode(body),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_a_subscription_stands_as_its_integer() {
+        for number in [0, 1, 250, 251, 70_000, u32::MAX] {
+            let bytes = encode(&number);
+            assert_eq!(encode(&SubscriptionNumber::new(number)), bytes);
+            assert_eq!(decode(&bytes), Some(SubscriptionNumber::new(number)));
+        }
     }
 }

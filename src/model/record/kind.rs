@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::core::delivery::State;
 use crate::core::event::Company;
-use crate::core::id::{DeliveryId, TokenId};
+use crate::core::id::{DeliveryId, SubscriptionNumber, TokenId};
 use crate::core::seal::{Fingerprint, Keyring};
 use crate::core::subscription::Subscription;
 use crate::core::time::Timestamp;
@@ -83,15 +83,15 @@ pub(crate) trait Memory: Sync {
     /// Registers a new or changed subscription.
     fn put_subscription(&self, subscription: Registered);
     /// Removes a deleted subscription; returns the ids of its replays.
-    fn remove_subscription(&self, number: u32) -> Vec<u128>;
+    fn remove_subscription(&self, number: SubscriptionNumber) -> Vec<u128>;
     /// Sets a subscription's next sequence number.
-    fn set_next_sequence(&self, number: u32, next: u64);
+    fn set_next_sequence(&self, number: SubscriptionNumber, next: u64);
     /// Sets a subscription's health.
-    fn set_health(&self, number: u32, health: Health);
+    fn set_health(&self, number: SubscriptionNumber, health: Health);
     /// Updates the counts for a delivery that changes state; `None` is none of the counted states.
-    fn moved(&self, number: u32, from: Option<State>, to: Option<State>);
+    fn moved(&self, number: SubscriptionNumber, from: Option<State>, to: Option<State>);
     /// A delivery was requeued that may be older than the pending ones of its subscription.
-    fn requeued(&self, number: u32);
+    fn requeued(&self, number: SubscriptionNumber);
     /// Updates a replay.
     fn put_replay(&self, replay: ReplayRecord);
     /// Updates a discard.

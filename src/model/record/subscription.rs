@@ -15,7 +15,7 @@ use bincode::{Decode, Encode};
 use crate::core::client_certificate::ClientCertificate;
 use crate::core::event::{Company, Domain, EventType, Source};
 use crate::core::hidden::Hidden;
-use crate::core::id::SubscriptionId;
+use crate::core::id::{SubscriptionId, SubscriptionNumber};
 use crate::core::seal::{self, Fingerprint, Keyring, Sealed, Unopened};
 use crate::core::subscription::{
     DisabledReason, Format, Header, Layout, Nested, Ordering, PreviousSecret, Secret, Selection, Subscription,
@@ -107,7 +107,7 @@ impl std::fmt::Debug for SubscriptionRecord {
 #[derive(Clone, Encode, Decode)]
 struct Plain {
     id: u128,
-    number: u32,
+    number: SubscriptionNumber,
     company: String,
     domain: Option<String>,
     sources: Vec<String>,
@@ -185,7 +185,7 @@ impl SubscriptionRecord {
         self.clone().opened(keys).map_or(self, |open| open.sealed_with_new_nonce(keys))
     }
 
-    pub(crate) const fn number(&self) -> u32 {
+    pub(crate) const fn number(&self) -> SubscriptionNumber {
         self.plain.number
     }
 
@@ -436,7 +436,7 @@ impl Kind for SubscriptionRecord {
 
 /// A deleted subscription was removed; its number.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct SubscriptionRemoved(pub(crate) u32);
+pub(crate) struct SubscriptionRemoved(pub(crate) SubscriptionNumber);
 
 impl Kind for SubscriptionRemoved {
     const KINDS: &'static [u8] = &[4];

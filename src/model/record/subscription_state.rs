@@ -2,6 +2,7 @@
 
 use bincode::{Decode, Encode};
 
+use crate::core::id::SubscriptionNumber;
 use crate::model::keys;
 use crate::model::record::codec::versioned;
 use crate::model::record::delivery::HealthRecord;
@@ -14,7 +15,7 @@ use crate::model::record::kind::{
 /// segment, so that older segments are not needed to know the subscriptions.
 #[derive(Debug, Encode, Decode)]
 pub(crate) struct SubscriptionStateRecord {
-    pub(crate) number: u32,
+    pub(crate) number: SubscriptionNumber,
     pub(crate) next_sequence: u64,
     pub(crate) health: HealthRecord,
 }

@@ -32,7 +32,7 @@ fn assert_complete(store: &Store) {
     // Posted again, it waits for the unfinished fan-out, and nothing is stored.
     let again = accept(store, batch());
     assert!(again.iter().all(|accepted| accepted.duplicate && accepted.deliveries == WEBHOOKS as u32), "{again:?}");
-    for number in [1, WEBHOOKS as u32] {
+    for number in [SubscriptionNumber::FIRST, SubscriptionNumber::new(WEBHOOKS as u32)] {
         let owed = store.owed_after(number, 0, 10_000).unwrap();
         let sequences: Vec<u64> = owed.iter().map(|delivery| delivery.id.sequence()).collect();
         assert_eq!(sequences, (1..=EVENTS as u64).collect::<Vec<_>>());
@@ -78,7 +78,8 @@ fn a_large_fan_out_is_accepted_in_bounded_steps_between_other_requests() {
         .collect();
     assert_eq!(steps.iter().sum::<usize>(), EVENTS * WEBHOOKS + 10);
     assert!(steps.iter().all(|step| *step <= crate::model::fan_out::STEP_DELIVERIES), "{steps:?}");
-    ask(|reply| store.cancel(known(&store, store.owed_after(1, 0, 1).unwrap()[0].id), reply)).unwrap();
+    ask(|reply| store.cancel(known(&store, store.owed_after(SubscriptionNumber::FIRST, 0, 1).unwrap()[0].id), reply))
+        .unwrap();
     running.stop();
 }
 

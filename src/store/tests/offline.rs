@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::core::id::TokenId;
+use crate::core::id::{SubscriptionNumber, TokenId};
 use crate::core::seal::Keyring;
 use crate::core::token::{Role, Token, TokenHash};
 use crate::engine::embedded::frame::{Binding, encode_1};
@@ -161,7 +161,7 @@ fn replay_over_a_view_of_mixed_times_does_not_depend_on_current_values() {
     let db = sled::Config::new().path(dir.path()).flush_every_ms(None).open().unwrap();
     let state = kv::Kv::new(db);
     let registry = Mutex::new(Registry::default());
-    let id = DeliveryId::new(NOW, 1, 7);
+    let id = DeliveryId::new(NOW, SubscriptionNumber::FIRST, 7);
     let dead = Delivery {
         id,
         subscription: SubscriptionId::from_bits(1),
@@ -313,6 +313,35 @@ fn verify_reports_damage_and_salvage_keeps_the_rest() {
             assert_eq!(kept.subscriptions.len(), sound.subscriptions.len(), "{name}");
         }
     }
+}
+
+#[test]
+fn a_salvage_gives_no_number_of_a_lost_subscription_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let Open { store, running, .. } = open(dir.path());
+    let lost = ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    let posted = accept(&store, vec![event("c", None)])[0].id;
+    drop(store);
+    running.stop();
+    std::fs::remove_dir_all(dir.path().join("state")).unwrap();
+    let file = dir.path().join("journal/000001.log");
+    let bytes = std::fs::read(&file).unwrap();
+    let header = Header::read(&bytes).unwrap();
+    let mut at = header.end() as usize;
+    while let Ok((head, _, length)) = header.binding.decode(&bytes[at..], u32_of(at)) {
+        at += length;
+        if ["subscriptions", "states of subscriptions"].contains(&record::name(head.kind)) {
+            flip(&file, at as u64 - 1);
+        }
+    }
+    let into = tempfile::tempdir().unwrap();
+    offline::salvage(dir.path(), into.path()).unwrap();
+    let Open { store, running, .. } = open(into.path());
+    assert!(store.subscriptions().is_empty() && store.event(posted).unwrap().is_some());
+    let next = ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    assert!(next.number > lost.number, "{} after {}", next.number, lost.number);
+    drop(store);
+    running.stop();
 }
 
 /// Where the group commits of a segment begin, and where its last record ends.

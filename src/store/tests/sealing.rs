@@ -71,7 +71,7 @@ fn killed(dir: &Path) -> tempfile::TempDir {
 fn keys_in_state(dir: &Path) -> Vec<Option<String>> {
     let copy = killed(dir);
     let db = sled::Config::new().path(copy.path().join("state")).flush_every_ms(None).open().unwrap();
-    let mut values: std::collections::BTreeMap<u32, Vec<u8>> = std::collections::BTreeMap::new();
+    let mut values: std::collections::BTreeMap<SubscriptionNumber, Vec<u8>> = std::collections::BTreeMap::new();
     for entry in db.scan_prefix(prefix(ValueKind::Subscription)) {
         let (key, piece) = entry.unwrap();
         values.entry(keys::number_in(&key_of(&key).unwrap()).unwrap()).or_default().extend_from_slice(&piece);
@@ -160,24 +160,24 @@ fn replayed_plaintext_and_old_seals_are_resealed_in_the_view() {
     let dir = tempfile::tempdir().unwrap();
     let db = sled::Config::new().path(dir.path()).flush_every_ms(None).open().unwrap();
     let state = kv::Kv::new(db);
-    let registry = Mutex::new(Registry::numbering_from(1, Arc::new(ring(&[2, 1]))));
+    let registry = Mutex::new(Registry::numbering_from(SubscriptionNumber::FIRST, Arc::new(ring(&[2, 1]))));
     let clear = |number| SubscriptionRecord::new(&subscription(number), false);
     let old = clear(8).sealed(&ring(&[1]), [5; 24]);
     let unknown = clear(9).sealed(&ring(&[3]), [5; 24]);
     for (number, record, wanted) in [(7, clear(7), 2), (8, old, 2), (9, unknown, 3)] {
         assert!(Record::from(Box::new(record)).apply(Target { view: &state, memory: &registry }).is_none());
-        let key = keys::numbered(ValueKind::Subscription, number);
-        let (_, value) = View::scan(&state, &key, None, 1).unwrap().remove(0);
+        let at = SubscriptionNumber::new(number);
+        let (_, value) = View::scan(&state, &keys::numbered(ValueKind::Subscription, at), None, 1).unwrap().remove(0);
         let key = SubscriptionRecord::of_value(&value).unwrap().key();
         assert_eq!(key, ring(&[wanted]).sealing(), "{number}");
         let registry = lock(&registry);
-        let registered = registry.states_from(number, 1).next().unwrap().1;
+        let registered = registry.states_from(at, 1).next().unwrap().1;
         assert_eq!((registered.stale, registered.locked.is_some()), (false, number == 9), "{number}");
     }
 }
 
 /// Flips a bit in the last byte of the sealed secrets of subscription `number`; nothing in the log repairs it.
-fn bend(dir: &Path, number: u32) {
+fn bend(dir: &Path, number: SubscriptionNumber) {
     let db = sled::Config::new().path(dir.join("state")).flush_every_ms(None).open().unwrap();
     let key = stored(&keys::numbered(ValueKind::Subscription, number).with(&[0]));
     let mut value = db.get(&key).unwrap().unwrap().to_vec();
@@ -194,7 +194,7 @@ fn patch(text: &str) -> Patch {
 fn secrets_that_do_not_open_disable_only_their_subscription_until_replaced() {
     let dir = tempfile::tempdir().unwrap();
     let wanted = filled(dir.path(), ring(&[1]));
-    bend(dir.path(), 1);
+    bend(dir.path(), SubscriptionNumber::FIRST);
     let lost = killed(dir.path());
     for restarted in [false, true] {
         let Open { store, running, .. } = start(opened(dir.path(), ring(&[1])));
@@ -242,7 +242,7 @@ fn a_deleted_subscription_needs_no_key() {
     let db = sled::Config::new().path(dir.path()).flush_every_ms(None).open().unwrap();
     let state = kv::Kv::new(db);
     for deleted in [false, true] {
-        let registry = Mutex::new(Registry::numbering_from(1, Arc::new(ring(&[2]))));
+        let registry = Mutex::new(Registry::numbering_from(SubscriptionNumber::FIRST, Arc::new(ring(&[2]))));
         let record = SubscriptionRecord::new(&subscription(7), deleted).sealed(&ring(&[1]), [5; 24]);
         assert!(Record::from(Box::new(record)).apply(Target { view: &state, memory: &registry }).is_none());
         assert_eq!(sealing::check_opened(dir.path(), &lock(&registry)).is_ok(), deleted);

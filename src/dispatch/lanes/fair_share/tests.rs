@@ -7,6 +7,10 @@ use super::*;
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 const SIZES: [usize; 6] = [1, 2, 8, 64, 2_048, 8_192];
 
+fn n(number: u32) -> SubscriptionNumber {
+    SubscriptionNumber::new(number)
+}
+
 /// Subscriptions, and the threads they hold of a pool.
 struct World {
     share: FairShare,
@@ -35,19 +39,19 @@ impl World {
 
     fn line_up(&mut self, number: u32) {
         if let Some(class) = self.class(number) {
-            self.share.enter(class, number);
+            self.share.enter(class, n(number));
         }
     }
 
     fn leave(&mut self, number: u32) {
         if let Some(class) = self.class(number) {
-            self.share.leave(class, number);
+            self.share.leave(class, n(number));
         }
     }
 
     /// Starts one more attempt if possible; returns its subscription.
     fn take(&mut self) -> Option<u32> {
-        let number = self.share.next(self.now)?;
+        let number = self.share.next(self.now)?.get();
         self.leave(number);
         let (proof, _, held) = self.receivers.get_mut(&number).unwrap();
         *held += 1;
@@ -134,8 +138,8 @@ fn heavy_subscriptions_leave_threads_for_light_ones() {
         world.fill(true);
         let half = threads * 7 / 16;
         assert_eq!((world.receivers[&0].2, world.receivers[&1].2), (half, half));
-        world.share.enter(Class::Light, 7);
-        assert_eq!(world.share.next(NOW), Some(7));
+        world.share.enter(Class::Light, n(7));
+        assert_eq!(world.share.next(NOW), Some(n(7)));
     }
 }
 
@@ -144,15 +148,15 @@ fn fast_receivers_starve_no_other() {
     for threads in SIZES {
         let mut share = FairShare::new(threads);
         for (class, number) in [(Class::Light, 1), (Class::Heavy, 2), (Class::Stranger, 3), (Class::Slow, 4)] {
-            share.enter(class, number);
+            share.enter(class, n(number));
         }
         let mut turns = [0; 5];
         for _ in 0..64 {
-            let number = share.next(NOW).unwrap_or_default() as usize;
+            let number = share.next(NOW).unwrap_or_default().get() as usize;
             turns[number] += 1;
             if number == 3 {
                 // Proven by now, so that the slow one is next.
-                share.leave(Class::Stranger, 3);
+                share.leave(Class::Stranger, n(3));
             }
         }
         assert!(turns[3] == 1 && turns[4] > 0, "{threads} threads: {turns:?}");
@@ -185,7 +189,7 @@ fn of_many_strangers_those_in_need_are_tried_before_those_that_hang_have_taken_a
         // Twenty more, with larger backlogs, which answer at once.
         world.add(Proof::Unproven, 1, 20);
         let needy = hanging..hanging + 20;
-        needy.clone().for_each(|number| world.share.need(number, 2));
+        needy.clone().for_each(|number| world.share.need(n(number), 2));
         let mut found = 0;
         while found < needy.len() {
             world.now = world.share.wake().expect("there is room before").max(world.now);

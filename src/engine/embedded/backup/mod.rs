@@ -49,6 +49,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::id::SubscriptionNumber;
 use crate::core::time::Timestamp;
 use crate::engine::embedded::format::FORMAT_VERSION;
 use crate::engine::embedded::kv::Kv;
@@ -125,7 +126,7 @@ pub(crate) struct Backup {
     /// The segments at the beginning, held so that none is missing later.
     before: Copying,
     /// The next sequence number of each subscription at the beginning.
-    next_sequences: BTreeMap<u32, u64>,
+    next_sequences: BTreeMap<SubscriptionNumber, u64>,
     stage: Stage,
     writer: Writer,
     totals: Totals,
@@ -273,7 +274,7 @@ impl Iterator for Backup {
 }
 
 /// The next sequence number of each subscription, from sled.
-fn next_sequences(kv: &Kv) -> Result<BTreeMap<u32, u64>, StoreError> {
+fn next_sequences(kv: &Kv) -> Result<BTreeMap<SubscriptionNumber, u64>, StoreError> {
     let mut found = BTreeMap::new();
     let mut after = stored(&Key::all(ValueKind::Sequence));
     loop {

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::core::delivery::Delivery;
-use crate::core::id::{DeliveryId, EventId};
+use crate::core::id::{DeliveryId, EventId, SubscriptionNumber};
 use crate::engine::embedded::frame::{Binding, NoFrame};
 use crate::engine::embedded::kv::stored_key::prefix;
 use crate::engine::embedded::offline::replica::Replica;
@@ -91,7 +91,9 @@ pub(crate) struct Audit {
     /// Whether retention has removed records from the WAL.
     compacted: bool,
     /// The last sequence number of each subscription.
-    sequences: HashMap<u32, Assigned>,
+    sequences: HashMap<SubscriptionNumber, Assigned>,
+    /// The highest number of a subscription in an event that cannot be forged: a forged one could use all numbers up.
+    highest_number: SubscriptionNumber,
     /// Frames of a transaction whose end has not been read.
     transaction: Vec<(Head, Vec<u8>)>,
 }
@@ -118,6 +120,7 @@ impl Audit {
             older_events: 0,
             compacted: false,
             sequences: HashMap::new(),
+            highest_number: SubscriptionNumber::ZERO,
             transaction: Vec::new(),
         })
     }
@@ -302,9 +305,12 @@ impl Audit {
     }
 
     /// Checks an assigned sequence number against the previous one.
-    fn check_sequence(&mut self, segment: SegmentInfo<'_>, at: usize, number: u32, sequence: u64) {
+    fn check_sequence(&mut self, segment: SegmentInfo<'_>, at: usize, number: SubscriptionNumber, sequence: u64) {
         let given = Assigned { sequence, file: segment.number, gaps: self.gaps };
         let before = self.sequences.insert(number, given);
+        if !self.untrusted {
+            self.highest_number = self.highest_number.max(number);
+        }
         let Some(before) = before.filter(|before| sequence != before.sequence + 1) else { return };
         if before.gaps != given.gaps {
             self.missing_sequences += sequence.saturating_sub(before.sequence + 1);
@@ -313,6 +319,12 @@ impl Audit {
             let what = format!("has sequence number {sequence} of subscription {number} behind {}", before.sequence);
             self.findings.fault(segment.name, segment.byte(at), what);
         }
+    }
+
+    /// The lowest number for the next subscription, by the events alone. The records of a subscription may be lost, or
+    /// dropped after its deletion, while events still have deliveries with its number: another must not get these.
+    pub(crate) fn next_number(&self) -> SubscriptionNumber {
+        self.highest_number.next().unwrap_or(self.highest_number)
     }
 
     /// Completes both replicas and compares them, unless the WAL has gaps.

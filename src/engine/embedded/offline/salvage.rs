@@ -144,7 +144,7 @@ fn write_state(audit: &Audit, replica: &Replica, layout: &mut Layout) -> Result<
     });
     written.map_err(|error| refused.unwrap_or_else(|| Refused::Failed(error.to_string())))?;
     let (segment, offset) = layout.position();
-    let next_number = lock(&replica.registry).next_number;
+    let next_number = lock(&replica.registry).next_number.max(audit.next_number());
     let batch = audit.end.batch + 1;
     layout.set_applied(CheckpointPosition { segment, offset, batch, next_number, ..audit.end });
     Ok(lost)

@@ -19,7 +19,7 @@ fn certificates_round_trip_and_the_encoding_without_one_is_unchanged() {
     for subscription in [plain, certified()] {
         let record = SubscriptionRecord::new(&subscription, true);
         let read = SubscriptionRecord::of_value(&record.to_value()).unwrap();
-        assert!(read.plain.deleted && read.number() == 7 && read.key().is_none());
+        assert!(read.plain.deleted && read.number().get() == 7 && read.key().is_none());
         let unsealed = read.unsealed(&keys).unwrap();
         assert!(unsealed.deleted && unsealed.locked.is_none() && !unsealed.stale);
         assert_eq!(unsealed.subscription, subscription);
