@@ -11,6 +11,7 @@ pub mod catalogue;
 pub mod client_certificate;
 pub mod cloud_event;
 pub mod conversation;
+pub mod database;
 pub mod delivery;
 pub mod erasure;
 pub mod event;
