@@ -3,19 +3,14 @@
 //! Its content appears in no error, message or Debug output.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use zeroize::Zeroizing;
-
+use super::secret_file;
 use crate::core::seal::{BadKeys, Keyring};
 
 /// The name of systemd's credential.
 const CREDENTIAL: &str = "store.key";
-/// Maximum size of a key file, in bytes.
-const LONGEST: u64 = 64 * 1024;
 
 /// Keys, and the file they were read from.
 #[derive(Debug)]
@@ -68,11 +63,11 @@ impl KeyFile {
     /// It cannot be read, or is not a key file.
     pub fn find(configured: Option<&Path>, credentials: Option<&Path>) -> Result<Option<Self>, KeyFileError> {
         if let Some(path) = configured {
-            let (text, mode) = read(path).map_err(|error| KeyFileError::Io(path.to_owned(), error))?;
+            let (text, mode) = secret_file::read(path).map_err(|error| KeyFileError::Io(path.to_owned(), error))?;
             return Self::of(path, &text, Some(mode)).map(Some);
         }
         let Some(path) = credentials.map(|directory| directory.join(CREDENTIAL)) else { return Ok(None) };
-        match read(&path) {
+        match secret_file::read(&path) {
             Ok((text, _)) => Self::of(&path, &text, None).map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(KeyFileError::Io(path, error)),
@@ -102,25 +97,14 @@ impl KeyFile {
 
     /// Its permission bits, if others than its owner may read or write it.
     pub fn open_to_others(&self) -> Option<u32> {
-        self.mode.filter(|mode| mode & 0o077 != 0)
+        secret_file::open_to_others(self.mode)
     }
-}
-
-/// The file's text and its permission bits.
-fn read(path: &Path) -> io::Result<(Zeroizing<String>, u32)> {
-    let file = File::open(path)?;
-    let mode = file.metadata()?.permissions().mode() & 0o7777;
-    let mut text = Zeroizing::new(String::new());
-    let read = file.take(LONGEST + 1).read_to_string(&mut text)?;
-    if read as u64 > LONGEST {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it has more than {LONGEST} bytes")));
-    }
-    Ok((text, mode))
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
 

@@ -1,5 +1,5 @@
 //! Process services: signals, systemd's protocols, the data directory's lock, the admin token, the key file, the
-//! limit of open files.
+//! file with the database's URL, the limit of open files.
 //!
 //! Knows nothing about the daemon's work: it gets callbacks. Nothing here ends the process, except a second signal.
 
@@ -7,8 +7,10 @@ mod admin_token;
 mod data_dir;
 mod key_file;
 mod open_files;
+mod secret_file;
 mod signals;
 mod systemd;
+mod url_file;
 
 pub use self::admin_token::{AdminToken, TokenError};
 pub use self::data_dir::{DataDirError, DataDirHold, DataDirLock};
@@ -19,3 +21,4 @@ pub use self::systemd::{
     credentials, inherited_listener, is_notified, notify_alive, notify_ready, notify_reloading, notify_status,
     notify_stopping, watchdog,
 };
+pub use self::url_file::{UrlFile, UrlFileError};
