@@ -13,6 +13,7 @@ mod fatal;
 mod heartbeat;
 mod measures;
 mod reload;
+mod store;
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -25,17 +26,16 @@ use std::time::Duration;
 
 use crate::alerts::rules::Sighting;
 use crate::alerts::{AlertSink, Alerts};
-use crate::config::{Config, ConfigError, Keys};
+use crate::config::{Config, ConfigError, Keys, StoreEngine};
 use crate::core::id::SubscriptionId;
-use crate::core::seal::Keyring;
 use crate::dispatch::{self, Dispatcher, Gauge, Standing};
 use crate::http::{self, FirstToken, Server, Services, Tls};
 use crate::metrics::Metrics;
 use crate::sender::handshake;
 pub use crate::sender::handshake::{Handshake, Trouble};
 use crate::sender::{Transport, TransportHandle, TransportSettings};
-use crate::service::{self, AdminToken, DataDirLock, Hangups, KeyFile, OpenFiles};
-use crate::store::{OpenError, Reclaim, Retention, Running, Settings as StoreSettings, Store};
+use crate::service::{self, AdminToken, DataDirLock, Hangups, OpenFiles};
+use crate::store::{Running, Store};
 use crate::telemetry;
 
 use self::clock::now;
@@ -53,9 +53,6 @@ const SENDERS_STOP_MOST: Duration = Duration::from_secs(30);
 const ALERTS_STOP: Duration = Duration::from_secs(5);
 /// How long a response may wait for a client that does not read it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Maximum bytes of an event besides its data.
-const AROUND_DATA: usize = 1024;
 
 /// Why a running daemon ends.
 enum End {
@@ -81,6 +78,8 @@ pub struct Daemon {
     transport: Arc<TransportHandle>,
     /// The keys in force.
     in_force: Keys,
+    /// The engine that runs, with its keys as last read.
+    engine: StoreEngine,
     // Released last: until then no other process may open the store.
     lock: DataDirLock,
 }
@@ -138,10 +137,12 @@ impl Daemon {
         allow_open_files(config);
         let transport = Arc::new(TransportHandle::new(transport(config)?));
         let tls = certificate(config)?;
-        let keys = keys(config)?;
+        store::engine_is_here(config)?;
+        let keys = store::keys(config)?;
         let mut lock = DataDirLock::take(&config.data_dir).map_err(|error| Fatal::new(Cause::Store, error))?;
         let listener = listener(config)?;
-        let idle = Store::open(lock.dir(), store_settings(config), keys, now()).map_err(not_opened)?;
+        let idle = Store::open(lock.dir(), store::settings(config, &config.store.engine), keys, now());
+        let idle = idle.map_err(store::not_opened)?;
         lock.in_use();
         let token = admin_token(lock.dir())?;
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), now()).map(Arc::new);
@@ -200,6 +201,7 @@ impl Daemon {
             store,
             transport,
             in_force: config.keys.clone(),
+            engine: config.store.engine.clone(),
             lock,
         })
     }
@@ -366,56 +368,19 @@ pub fn handshakes(config: &Config) -> Result<impl Fn(&str, Duration) -> Result<H
 /// # Errors
 /// Those that cannot be used; each message names one and its key.
 pub fn check(config: &Config) -> Result<(), Vec<Fatal>> {
-    let found = [transport(config).map(drop), keys(config).map(drop), certificate(config).map(drop)];
+    let found = [
+        transport(config).map(drop),
+        store::database(config).map(drop),
+        store::keys(config).map(drop),
+        certificate(config).map(drop),
+    ];
     let faults: Vec<Fatal> = found.into_iter().filter_map(Result::err).collect();
     if faults.is_empty() { Ok(()) } else { Err(faults) }
-}
-
-/// The keys that seal secrets; an empty keyring if there are none.
-fn keys(config: &Config) -> Result<Keyring, Fatal> {
-    let file = KeyFile::find(config.store.key_file.as_deref(), service::credentials().as_deref());
-    let Some(file) = file.map_err(|error| Fatal::new(Cause::Configuration, error))? else {
-        return Ok(Keyring::default());
-    };
-    if let Some(mode) = file.open_to_others() {
-        let path = file.path().display();
-        tracing::warn!(
-            "{path}, with the keys of secrets on the disk, is open to other users (mode {mode:04o}): chmod 600 {path}"
-        );
-    }
-    Ok(file.into_keys())
-}
-
-fn not_opened(error: OpenError) -> Fatal {
-    let cause = match error {
-        OpenError::Directory(_) => Cause::Store,
-        OpenError::Key(_) => Cause::Configuration,
-    };
-    Fatal::new(cause, error)
 }
 
 fn certificate(config: &Config) -> Result<Option<Arc<Tls>>, Fatal> {
     let loaded = config.http.tls.as_ref().map(Tls::load).transpose();
     loaded.map(|tls| tls.map(Arc::new)).map_err(|error| Fatal::new(Cause::Configuration, error))
-}
-
-fn store_settings(config: &Config) -> StoreSettings {
-    StoreSettings {
-        cache_bytes: config.store.cache_bytes,
-        give_up_after: config.retry.give_up_after(),
-        idempotency_window: config.retention.idempotency_window,
-        retention: Retention {
-            log_age: config.retention.log_age,
-            log_bytes: config.retention.log_bytes,
-            event_age: config.retention.event_age,
-            conversation_age: config.retention.conversation_age,
-            reclaim: Reclaim::default(),
-        },
-        min_free_bytes: config.store.min_free_bytes,
-        max_data_bytes: config.http.max_body_bytes.saturating_sub(AROUND_DATA),
-        subscriptions_per_company: config.limits.subscriptions_per_company,
-        deliveries_per_request: config.limits.deliveries_per_request,
-    }
 }
 
 fn dispatch_settings(config: &Config) -> dispatch::Settings {

@@ -69,7 +69,7 @@ impl Keys {
 }
 
 fn is_secret(key: &str) -> bool {
-    key.ends_with("secret") || key.ends_with("token") || key.ends_with("proxy")
+    key.ends_with("secret") || key.ends_with("token") || key.ends_with("proxy") || key == "store.url"
 }
 
 fn written(value: &Value) -> String {
@@ -90,6 +90,7 @@ mod tests {
         settings.retry.jitter = 0.5;
         settings.network.allow = vec!["10.0.0.0/8".to_owned()];
         settings.alerts.secret = Some("whsec_hunter2".to_owned());
+        settings.store.url = Some("postgresql://u:hunter2@db.example/db".to_owned());
         settings.http.tls_cert = Some("/etc/tls.pem".to_owned());
         let after = Keys::of(&settings);
         let changes: Vec<String> = before.changes(&after).iter().map(ToString::to_string).collect();
@@ -98,12 +99,13 @@ mod tests {
             "http.tls_cert (not set, now \"/etc/tls.pem\")",
             "network.allow ([], now [\"10.0.0.0/8\"])",
             "retry.jitter (0.1, now 0.5)",
+            "store.url",
         ];
         assert_eq!(changes, wanted);
         assert_eq!(format!("{after:?}"), "[keys]");
         let mut taken = before.clone();
         taken.take_over("retry.jitter", &after);
-        assert_eq!(taken.changes(&after).len(), 3);
+        assert_eq!(taken.changes(&after).len(), 4);
         assert_eq!(before.changes(&before), []);
     }
 }

@@ -7,6 +7,7 @@
 //! `config.example.toml` documents every key; a test compares it with the defaults.
 
 mod fault;
+mod given;
 mod keys;
 mod layers;
 mod settings;
@@ -24,8 +25,8 @@ use self::layers::{Layers, Written};
 pub use self::settings::DEFAULT_DATA_DIR;
 use self::validate::BadKey;
 pub use self::values::{
-    Alerts, Config, Diagnostics, Http, Level, Limits, LogFormat, Network, OrderingRules, Retention, Senders,
-    StoreLimits, TlsFiles,
+    Alerts, Config, Diagnostics, EngineName, Http, Level, Limits, LogFormat, Network, OrderingRules, PostgresStore,
+    Retention, Senders, Store, StoreEngine, TlsFiles, UrlSource,
 };
 
 impl Config {

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::given::Given;
 use crate::core::backoff::RetrySettings;
 use crate::core::time::format_duration;
 
@@ -26,7 +27,7 @@ macro_rules! section {
 }
 
 section!(
-    /// The whole file. No `Debug`: it contains a secret.
+    /// The whole file. No `Debug`: it contains secrets.
     Settings {
         data_dir: String = DEFAULT_DATA_DIR.to_owned(),
         http: Http = Http::default(),
@@ -113,8 +114,14 @@ section!(
 section!(
     /// `[store]`
     Store {
-        cache_bytes: u64 = 16 * 1024 * 1024,
-        min_free_bytes: u64 = 256 * 1024 * 1024,
+        engine: String = "embedded".to_owned(),
+        cache_bytes: Given<u64> = Given::by_default(16 * 1024 * 1024),
+        min_free_bytes: Given<u64> = Given::by_default(256 * 1024 * 1024),
+        url: Option<String> = None,
+        url_file: Option<String> = None,
+        schema: Given<String> = Given::by_default("hookswitch".to_owned()),
+        pool: Given<u64> = Given::by_default(4),
+        replicas: Given<u64> = Given::by_default(0),
         key_file: Option<String> = None,
     }
 );

@@ -2,6 +2,8 @@
 //!
 //! Knows neither files nor variables. All faults are found in one pass.
 
+mod store;
+
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -12,8 +14,7 @@ use ipnet::IpNet;
 use super::keys::Keys;
 use super::settings::{self, Settings};
 use super::values::{
-    Alerts, Config, Diagnostics, Http, Level, Limits, LogFormat, Network, OrderingRules, Retention, Senders,
-    StoreLimits, TlsFiles,
+    Alerts, Config, Diagnostics, Http, Level, Limits, LogFormat, Network, OrderingRules, Retention, Senders, TlsFiles,
 };
 use crate::core::address::AddressPolicy;
 use crate::core::backoff::{BadPolicy, RetryPolicy, RetrySettings};
@@ -50,6 +51,8 @@ impl BadKey {
                 "limits.memory" => setting == "http.max_body_bytes",
                 "retention.event_age" => setting == "retention.idempotency_window",
                 "retry.initial_delay" => setting == "retry.max_delay",
+                // Whether a key of [store] belongs there depends on the engine.
+                key if key.starts_with("store.") => setting == "store.engine",
                 _ => false,
             }
     }
@@ -72,8 +75,9 @@ impl TryFrom<Settings> for Config {
         let alerts = check.alerts(&settings.alerts, network.as_ref());
         let diagnostics = check.diagnostics(&settings.diagnostics);
         let catalogue = check.catalogue(settings.event_types);
-        let complete = (http, retry, ordering, network, diagnostics, catalogue);
-        let (Some(http), Some(retry), Some(ordering), Some(network), Some(diagnostics), Some(catalogue)) = complete
+        let complete = (http, retry, ordering, network, store, diagnostics, catalogue);
+        let (Some(http), Some(retry), Some(ordering), Some(network), Some(store), Some(diagnostics), Some(catalogue)) =
+            complete
         else {
             return Err(check.faults);
         };
@@ -237,13 +241,6 @@ impl Check {
             self.fault("retention.event_age", format!("must be at least `idempotency_window`, which is \"{window}\""));
         }
         Retention { log_age, log_bytes, event_age, idempotency_window, conversation_age }
-    }
-
-    fn store(&mut self, store: &settings::Store) -> StoreLimits {
-        let cache_bytes = self.number("store.cache_bytes", store.cache_bytes, MIB..=4096 * MIB);
-        let min_free_bytes = self.number("store.min_free_bytes", store.min_free_bytes, MIB..=MIB * MIB);
-        let key_file = store.key_file.as_deref().map(|file| self.path("store.key_file", file));
-        StoreLimits { cache_bytes, min_free_bytes, key_file }
     }
 
     fn limits(&mut self, limits: &settings::Limits, max_body_bytes: u64) -> Limits {

@@ -10,6 +10,7 @@ use super::keys::Keys;
 use crate::core::address::AddressPolicy;
 use crate::core::backoff::RetryPolicy;
 use crate::core::catalogue::Catalogue;
+use crate::core::database::{DatabaseUrl, SchemaName};
 use crate::core::proxy::Proxy;
 use crate::core::subscription::{Ordering, Secret};
 use crate::core::text::words;
@@ -32,7 +33,7 @@ pub struct Config {
     /// `[retention]`
     pub retention: Retention,
     /// `[store]`
-    pub store: StoreLimits,
+    pub store: Store,
     /// `[limits]`
     pub limits: Limits,
     /// The seven built-in event types and those of `[[event_types]]`.
@@ -125,13 +126,69 @@ pub struct Retention {
 
 /// `[store]`
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoreLimits {
-    /// The store's cache in memory, 1 MiB to 4 GiB.
-    pub cache_bytes: u64,
-    /// Minimum free space on the data directory's file system, 1 MiB to 1 TiB.
-    pub min_free_bytes: u64,
+pub struct Store {
+    /// What keeps the data, with its own keys.
+    pub engine: StoreEngine,
     /// The file with the keys that seal secrets; `None` for systemd's credential, or no sealing.
     pub key_file: Option<PathBuf>,
+}
+
+words! {
+    /// The word of `store.engine`.
+    EngineName {
+        /// Files in the data directory.
+        Embedded = "embedded",
+        /// A PostgreSQL database.
+        Postgres = "postgres",
+    }
+}
+
+/// `store.engine`, with the keys of that engine only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreEngine {
+    /// Files in the data directory.
+    Embedded {
+        /// The store's cache in memory, 1 MiB to 4 GiB.
+        cache_bytes: u64,
+        /// Minimum free space on the data directory's file system, 1 MiB to 1 TiB.
+        min_free_bytes: u64,
+    },
+    /// A PostgreSQL database; `data_dir` is not used.
+    Postgres(PostgresStore),
+}
+
+impl StoreEngine {
+    /// Its word.
+    pub const fn name(&self) -> EngineName {
+        match self {
+            Self::Embedded { .. } => EngineName::Embedded,
+            Self::Postgres(_) => EngineName::Postgres,
+        }
+    }
+}
+
+/// The keys of `[store]` for a PostgreSQL database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostgresStore {
+    /// Where the database's URL comes from.
+    pub url: UrlSource,
+    /// The schema with the tables.
+    pub schema: SchemaName,
+    /// Connections for reading, 1 to 64.
+    pub pool: usize,
+    /// The synchronous standbys without which nothing is accepted, 0 to 16.
+    pub replicas: u32,
+}
+
+/// Where the URL of a database comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UrlSource {
+    /// `store.url`.
+    Key(DatabaseUrl),
+    /// `store.url_file`: the file that contains it.
+    File(PathBuf),
+    /// Neither is set: systemd's credential `store.url`, which must then exist.
+    Credential,
 }
 
 /// `[limits]`: limits per client and company.

@@ -3,7 +3,7 @@
 //! All or nothing: fallible steps come first, and a configuration that is invalid, or names an unusable file, changes
 //! nothing. Changes, keys that need a restart, and faults are logged key by key.
 
-use super::{Daemon, alarms, dispatch_settings, store_settings, transport};
+use super::{Daemon, alarms, dispatch_settings, store, transport};
 use crate::config::{Changed, Config, ConfigError};
 use crate::telemetry::Messages;
 
@@ -40,8 +40,11 @@ impl Daemon {
         if let Err(why) = self.apply(&new, messages) {
             return tracing::error!("reload: {why}; the previous configuration stays in force");
         }
+        let same = self.engine.name() == new.store.engine.name();
+        // Which keys of [store] apply depends on the engine.
+        let applied = |changed: &Changed| is_live(&changed.key) && (same || !changed.key.starts_with("store."));
         let (live, later): (Vec<Changed>, Vec<Changed>) =
-            self.in_force.changes(&new.keys).into_iter().partition(|changed| is_live(&changed.key));
+            self.in_force.changes(&new.keys).into_iter().partition(applied);
         for changed in &live {
             self.in_force.take_over(&changed.key, &new.keys);
         }
@@ -63,7 +66,11 @@ impl Daemon {
         messages.set_level(new.diagnostics.level)?;
         self.transport.exchange(transport);
         self.dispatcher.reconfigure(dispatch_settings(new));
-        self.store.reconfigure(store_settings(new));
+        // Another engine needs a restart.
+        if self.engine.name() == new.store.engine.name() {
+            self.engine = new.store.engine.clone();
+        }
+        self.store.reconfigure(store::settings(new, &self.engine));
         self.alerts.aim(alarms::target(new));
         self.attempt_limit = new.senders.timeout;
         Ok(())
@@ -89,6 +96,14 @@ mod tests {
             ("ordering.default", false),
             ("diagnostics.format", false),
             ("data_dir", false),
+            ("store.min_free_bytes", true),
+            ("store.cache_bytes", false),
+            ("store.engine", false),
+            ("store.url", false),
+            ("store.url_file", false),
+            ("store.schema", false),
+            ("store.pool", false),
+            ("store.replicas", false),
             ("event_types", false),
         ] {
             assert_eq!(is_live(key), live, "{key}");

@@ -24,7 +24,7 @@ use super::exit::{Exit, Failure};
 use super::starting::{self, Overrides};
 use super::table::json_line;
 use super::text::safe;
-use crate::config::Config;
+use crate::config::{Config, StoreEngine};
 use check::{Check, State};
 
 /// Check this machine and the configuration for a daemon
@@ -100,12 +100,23 @@ impl Doctor {
     }
 
     fn all(&self, config: &Config) -> Vec<Check> {
-        let (directory, daemon) = disk::directory(&config.data_dir);
-        let mut checks = vec![Check::ok("configuration", self.name()), directory];
-        checks.extend(disk::speed(&config.data_dir));
-        checks.push(disk::space(&config.data_dir, config.store.min_free_bytes));
-        checks.push(secrets::check(config));
-        checks.push(clock::check(Some(&config.data_dir)));
+        let mut checks = vec![Check::ok("configuration", self.name())];
+        let daemon = match config.store.engine {
+            StoreEngine::Embedded { min_free_bytes, .. } => {
+                let (directory, daemon) = disk::directory(&config.data_dir);
+                checks.push(directory);
+                checks.extend(disk::speed(&config.data_dir));
+                checks.push(disk::space(&config.data_dir, min_free_bytes));
+                checks.push(secrets::check(config));
+                checks.push(clock::check(Some(&config.data_dir)));
+                daemon
+            }
+            // There is no data directory.
+            StoreEngine::Postgres(_) => {
+                checks.push(clock::check(None));
+                disk::Holder::Unknown
+            }
+        };
         checks.push(service::open_files(config, daemon));
         checks.push(threads::check(config, daemon));
         let (port, info) = service::port(config, daemon);
