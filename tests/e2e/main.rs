@@ -58,6 +58,7 @@ mod secure_receivers;
 mod service;
 mod space;
 mod stats;
+mod store_config;
 mod subscriptions;
 mod systemd;
 mod tls;
