@@ -1,4 +1,4 @@
-//! Storage engines. [`Engine`] is the interface; [`embedded`] is its only implementation so far.
+//! Storage engines. [`Engine`] is the interface; [`embedded`] keeps everything in one directory.
 //!
 //! An engine stores a log of records ordered by id, and a view of the current state. It runs the command handler of
 //! [`model`](crate::model) once for each group commit and acknowledges only what is durable. It must not know what a
@@ -6,6 +6,8 @@
 //! record.
 
 pub mod embedded;
+mod queue;
+mod reader;
 
 use std::sync::mpsc;
 use std::time::Duration;

@@ -31,11 +31,11 @@ pub(crate) enum Control {
     Close,
     /// Stop at once, for this reason.
     Stop(String),
-    /// The records of the WAL that the writer requested.
+    /// The records of the log that the writer requested.
     ReadAhead(Answer),
     /// End expired deliveries.
     EndExpired,
-    /// Begin a new segment, unless the newest is empty.
+    /// Begin a new segment of the log, unless the newest is empty. Only an engine with segments is asked.
     Rotate,
     /// Answer after the current iteration.
     Ping(SyncSender<()>),
