@@ -34,7 +34,7 @@ use crate::metrics::Metrics;
 use crate::sender::handshake;
 pub use crate::sender::handshake::{Handshake, Trouble};
 use crate::sender::{Transport, TransportHandle, TransportSettings};
-use crate::service::{self, AdminToken, DataDirLock, Hangups, OpenFiles};
+use crate::service::{self, DataDirLock, Hangups, OpenFiles};
 use crate::store::{Running, Store};
 use crate::telemetry;
 
@@ -65,7 +65,7 @@ enum End {
 /// A running daemon.
 pub struct Daemon {
     address: SocketAddr,
-    token: AdminToken,
+    token: store::Admin,
     attempt_limit: Duration,
     end: Receiver<End>,
     control: Sender<End>,
@@ -81,7 +81,7 @@ pub struct Daemon {
     /// The engine that runs, with its keys as last read.
     engine: StoreEngine,
     // Released last: until then no other process may open the store.
-    lock: DataDirLock,
+    lock: Option<DataDirLock>,
 }
 
 /// Runs the daemon until a signal ends it, or it cannot continue. `read` reads the configuration again at a SIGHUP.
@@ -137,14 +137,9 @@ impl Daemon {
         allow_open_files(config);
         let transport = Arc::new(TransportHandle::new(transport(config)?));
         let tls = certificate(config)?;
-        store::engine_is_here(config)?;
-        let keys = store::keys(config)?;
-        let mut lock = DataDirLock::take(&config.data_dir).map_err(|error| Fatal::new(Cause::Store, error))?;
+        let mut lock = store::lock(config)?;
         let listener = listener(config)?;
-        let idle = Store::open(lock.dir(), store::settings(config, &config.store.engine), keys, now());
-        let idle = idle.map_err(store::not_opened)?;
-        lock.in_use();
-        let token = admin_token(lock.dir())?;
+        let (idle, token) = store::open(config, lock.as_mut(), now())?;
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), now()).map(Arc::new);
         let metrics = metrics.map_err(|error| Fatal::new(Cause::Bug, error))?;
         let (control, end) = mpsc::channel();
@@ -179,12 +174,12 @@ impl Daemon {
         let source = alarms::source(store.clone(), transport.clone(), metrics.clone());
         let alerts = Alerts::start(&sink, alarms::target(config), source, alarms::seed());
         let alerts = alerts.map_err(|error| Fatal::new(Cause::Failed, format!("no thread for alerts: {error}")))?;
-        let first = FirstToken::new(token.hash(), token.kept_in());
+        let first = FirstToken::new(token.hash, &token.kept_in);
         let services = services(config, store.clone(), transport.clone(), first, dispatcher.gauge(), failed, metrics);
         let settings = http_settings(config, tls.clone());
         let server = http::serve(listener, services, answers, settings, Box::new(fatal(&control, Cause::Bug)));
         let server = server.map_err(|error| Fatal::new(Cause::Failed, error))?;
-        if let Err(error) = lock.listening(server.address()) {
+        if let Some(Err(error)) = lock.as_mut().map(|lock| lock.listening(server.address())) {
             tracing::warn!(%error, "the listen address could not be recorded in the data directory");
         }
         Ok(Self {
@@ -225,7 +220,7 @@ impl Daemon {
 
     /// The file of the admin token.
     pub fn admin_token_path(&self) -> &Path {
-        self.token.kept_in()
+        &self.token.kept_in
     }
 
     /// Announces the daemon on standard output and to systemd.
@@ -233,13 +228,9 @@ impl Daemon {
         let mut out = std::io::stdout().lock();
         // Standard output may be closed.
         let _ = writeln!(out, "listening on {}", self.url());
-        if self.token.is_new() {
-            let _ = writeln!(
-                out,
-                "admin token: {}  (shown this once; kept in {})",
-                self.token.expose(),
-                self.token.kept_in().display()
-            );
+        if let Some(text) = &self.token.new {
+            let kept_in = self.token.kept_in.display();
+            let _ = writeln!(out, "admin token: {}  (shown this once; kept in {kept_in})", text.expose());
         }
         let _ = out.flush();
         service::notify_ready(&format!("listening on {}", self.url()));
@@ -277,15 +268,6 @@ impl Daemon {
         }
         tracing::info!("stopped");
         Ok(())
-    }
-}
-
-/// The admin token from systemd's credentials, or that of the data directory.
-fn admin_token(dir: &Path) -> Result<AdminToken, Fatal> {
-    let given = service::credentials().map_or(Ok(None), |place| AdminToken::handed_over(&place));
-    match given.map_err(|error| Fatal::new(Cause::Configuration, error))? {
-        Some(token) => Ok(token),
-        None => AdminToken::load_or_create(dir).map_err(|error| Fatal::new(Cause::Store, error)),
     }
 }
 

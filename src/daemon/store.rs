@@ -1,29 +1,124 @@
 //! What the store is opened with: its engine, its settings, the keys that seal secrets, the URL of the database.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::fatal::{Cause, Fatal};
 use crate::config::{Config, PostgresStore, StoreEngine, UrlSource};
 use crate::core::database::DatabaseUrl;
 use crate::core::seal::Keyring;
-use crate::service::{self, KeyFile, UrlFile};
-use crate::store::{OpenError, Reclaim, Retention, Settings};
+use crate::core::time::Timestamp;
+use crate::core::token::{TokenHash, TokenText};
+use crate::service::{self, AdminToken, DataDirLock, KeyFile, UrlFile};
+#[cfg(feature = "postgres")]
+use crate::store::PostgresSettings;
+use crate::store::{OpenError, OpenedStore, Reclaim, Retention, Settings, Store};
 
 /// Maximum bytes of an event besides its data.
 const AROUND_DATA: usize = 1024;
 
-/// Refuses engines that this build does not have.
+/// The admin token of the first start.
+pub(super) struct Admin {
+    pub(super) hash: TokenHash,
+    /// Where its text is, in words.
+    pub(super) kept_in: PathBuf,
+    /// The text, if it was made just now.
+    pub(super) new: Option<TokenText>,
+}
+
+impl From<AdminToken> for Admin {
+    fn from(token: AdminToken) -> Self {
+        let new = token.is_new().then(|| TokenText::parse(token.expose())).flatten();
+        Self { hash: token.hash(), kept_in: token.kept_in().to_owned(), new }
+    }
+}
+
+/// Locks the data directory, for the engine that has one.
 ///
 /// # Errors
-/// `config` asks for PostgreSQL.
-pub(super) fn engine_is_here(config: &Config) -> Result<(), Fatal> {
-    let StoreEngine::Postgres(store) = &config.store.engine else { return Ok(()) };
+/// It cannot be used, or another process does.
+pub(super) fn lock(config: &Config) -> Result<Option<DataDirLock>, Fatal> {
+    match config.store.engine {
+        StoreEngine::Embedded { .. } => {
+            DataDirLock::take(&config.data_dir).map(Some).map_err(|error| Fatal::new(Cause::Store, error))
+        }
+        StoreEngine::Postgres(_) => Ok(None),
+    }
+}
+
+/// Opens the store and finds the admin token. `lock` is of the data directory, if there is one.
+///
+/// # Errors
+/// The store cannot be opened, or there can be no token.
+pub(super) fn open(
+    config: &Config,
+    lock: Option<&mut DataDirLock>,
+    now: Timestamp,
+) -> Result<(OpenedStore, Admin), Fatal> {
+    let (keys, settings) = (keys(config)?, settings(config, &config.store.engine));
+    let given = service::credentials().map_or(Ok(None), |place| AdminToken::handed_over(&place));
+    let given = given.map_err(|error| Fatal::new(Cause::Configuration, error))?.map(Admin::from);
+    match (&config.store.engine, lock) {
+        (StoreEngine::Postgres(store), _) => open_postgres(store, settings, keys, given, now),
+        (StoreEngine::Embedded { .. }, Some(lock)) => {
+            let idle = Store::open(lock.dir(), settings, keys, now).map_err(not_opened)?;
+            lock.in_use();
+            let admin = match given {
+                Some(given) => given,
+                None => AdminToken::load_or_create(lock.dir()).map_err(|error| Fatal::new(Cause::Store, error))?.into(),
+            };
+            Ok((idle, admin))
+        }
+        (StoreEngine::Embedded { .. }, None) => Err(Fatal::new(Cause::Bug, "the data directory is not locked")),
+    }
+}
+
+#[cfg(not(feature = "postgres"))]
+fn open_postgres(
+    store: &PostgresStore,
+    _: Settings,
+    _: Keyring,
+    _: Option<Admin>,
+    _: Timestamp,
+) -> Result<(OpenedStore, Admin), Fatal> {
     let url = database_url(store)?;
     let what = format!(
-        "this build has no PostgreSQL engine, and `engine` in [store] is \"postgres\" (with a database on {url}): set it to \
-         \"embedded\""
+        "this build has no PostgreSQL engine (it was compiled without the feature `postgres`), and `engine` in [store] is \
+         \"postgres\" (with a database on {url}): set it to \"embedded\", or use another build"
     );
     Err(Fatal::new(Cause::Configuration, what))
+}
+
+#[cfg(feature = "postgres")]
+fn open_postgres(
+    store: &PostgresStore,
+    settings: Settings,
+    keys: Keyring,
+    given: Option<Admin>,
+    now: Timestamp,
+) -> Result<(OpenedStore, Admin), Fatal> {
+    let url = database_url(store)?;
+    let at = PostgresSettings {
+        url: url.expose().to_owned(),
+        schema: store.schema.as_str().to_owned(),
+        pool: store.pool,
+        replicas: store.replicas,
+    };
+    let idle = Store::open_postgres(&at, settings, keys, now).map_err(not_opened)?;
+    let admin = match given {
+        Some(given) => given,
+        None => of_schema(&idle, &at.schema)?,
+    };
+    Ok((idle, admin))
+}
+
+/// The admin token of a schema, which has only its hash.
+#[cfg(feature = "postgres")]
+fn of_schema(idle: &OpenedStore, schema: &str) -> Result<Admin, Fatal> {
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).map_err(|error| Fatal::new(Cause::Failed, format!("no random bytes: {error}")))?;
+    let found = idle.admin_token(|| TokenText::from_bytes(random)).map_err(not_opened)?;
+    let (hash, new) = found.ok_or_else(|| Fatal::new(Cause::Bug, "a schema has no admin token"))?;
+    Ok(Admin { hash, new, kept_in: PathBuf::from(format!("the schema {schema}, as a hash only")) })
 }
 
 /// The URL of the database, from the one place that has it; `None` with the embedded engine.
@@ -100,6 +195,8 @@ pub(super) fn keys(config: &Config) -> Result<Keyring, Fatal> {
 pub(super) fn not_opened(error: OpenError) -> Fatal {
     let cause = match error {
         OpenError::Directory(_) => Cause::Store,
+        #[cfg(feature = "postgres")]
+        OpenError::Server(_) => Cause::Store,
         OpenError::Key(_) => Cause::Configuration,
     };
     Fatal::new(cause, error)

@@ -1,6 +1,8 @@
 //! What sender threads run: an attempt from its event to the results for the store and the dispatcher.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::inbox::Inbox;
 use super::lanes::{Seen, Tally};
@@ -10,9 +12,15 @@ use super::settings::Settings;
 use super::work::{EndedAttempt, EventSummary, Job, not_made, prepare, seen};
 use crate::core::attempt::{Fault, Report};
 use crate::core::delivery::Delivery;
+use crate::core::event::Event;
+use crate::core::id::EventId;
 use crate::core::request::Outgoing;
 use crate::sender::{Done, TransportHandle};
-use crate::store::{AttemptResult, Store};
+use crate::store::{AttemptResult, Store, StoreError};
+
+/// How long an attempt waits for a store that cannot be read at present, and how often it tries.
+const AWAY_MOST: Duration = Duration::from_secs(600);
+const AWAY_RETRY: Duration = Duration::from_millis(250);
 
 /// State shared by dispatcher and senders.
 pub(super) struct Shared {
@@ -46,8 +54,20 @@ impl Shared {
         *self.tally.lock().unwrap_or_else(PoisonError::into_inner) = tally;
     }
 
+    /// The event, as soon as the store can be read: a database server may be away for a while, which is not the
+    /// receiver's fault.
+    fn event(&self, id: EventId) -> Result<Option<Event>, StoreError> {
+        let until = Instant::now() + AWAY_MOST;
+        loop {
+            match self.store.event(id) {
+                Err(StoreError::Unavailable) if Instant::now() < until => thread::sleep(AWAY_RETRY),
+                read => return read,
+            }
+        }
+    }
+
     pub(super) fn attempt(&self, job: &Job) -> Judged {
-        let event = match self.store.event(job.start.delivery.event) {
+        let event = match self.event(job.start.delivery.event) {
             Ok(Some(event)) => event,
             Ok(None) => {
                 return self.judge(

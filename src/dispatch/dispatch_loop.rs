@@ -31,6 +31,8 @@ const READS_AT_ONCE: usize = 4;
 const STARTS_AT_ONCE: usize = 32;
 /// Retry interval when the system refuses to create a thread.
 const THREAD_RETRY: Duration = Duration::from_secs(1);
+/// Retry interval when the store cannot be read at present.
+const READ_RETRY: Duration = Duration::from_millis(500);
 /// The longest pause between two probes of a receiver that is down.
 const LONGEST_PROBE_PAUSE: Duration = Duration::from_secs(300);
 /// After a start, this many failures without a success mean that a receiver is down.
@@ -44,6 +46,8 @@ pub(super) struct DispatchLoop {
     lanes: Lanes,
     /// A started job for which no thread was available.
     unsent: Option<Arc<Job>>,
+    /// Whether the store could not be read when it was last tried, and can be again later.
+    away: bool,
     settings: Arc<Settings>,
     subscriptions: HashMap<SubscriptionNumber, Arc<Subscription>>,
     numbers: HashMap<SubscriptionId, SubscriptionNumber>,
@@ -53,7 +57,16 @@ impl DispatchLoop {
     pub(super) fn new(shared: Arc<Shared>, pool: Arc<Pool<Arc<Job>>>) -> Self {
         let settings = shared.settings();
         let lanes = Lanes::new(rules(&settings));
-        Self { shared, pool, lanes, unsent: None, settings, subscriptions: HashMap::new(), numbers: HashMap::new() }
+        Self {
+            shared,
+            pool,
+            lanes,
+            unsent: None,
+            away: false,
+            settings,
+            subscriptions: HashMap::new(),
+            numbers: HashMap::new(),
+        }
     }
 
     /// Loads the store's subscriptions; their deliveries are read as needed.
@@ -122,7 +135,8 @@ impl DispatchLoop {
         let limit = limit.filter(|limit| !limit.is_zero());
         // A sender that becomes free sends input; a system that can create threads again does not.
         let ask = self.unsent.as_ref().map(|_| THREAD_RETRY);
-        limit.into_iter().chain(ask).min()
+        let again = self.away.then_some(READ_RETRY);
+        limit.into_iter().chain(ask).chain(again).min()
     }
 
     fn apply(&mut self, change: StoreEvent, decided: &Reading, now: Timestamp) {
@@ -192,7 +206,16 @@ impl DispatchLoop {
         let mut more = false;
         for _ in 0..READS_AT_ONCE {
             let Some(wanted) = self.lanes.wanted() else { return Ok(more) };
-            let found = self.shared.store.owed_after(wanted.number, wanted.after, wanted.most)?;
+            let found = match self.shared.store.owed_after(wanted.number, wanted.after, wanted.most) {
+                Ok(found) => found,
+                // The database server is away: what is in memory goes on, and this is read once it is back.
+                Err(StoreError::Unavailable) => {
+                    self.away = true;
+                    return Ok(false);
+                }
+                Err(error) => return Err(error),
+            };
+            self.away = false;
             let reading = self.shared.clock.reading();
             let found = found.into_iter().map(|delivery| reading.inward(delivery)).collect();
             self.lanes.read(wanted, found, now);

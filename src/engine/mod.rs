@@ -1,4 +1,5 @@
-//! Storage engines. [`Engine`] is the interface; [`embedded`] keeps everything in one directory.
+//! Storage engines. [`Engine`] is the interface; [`embedded`] keeps everything in one directory, [`postgres`] in one schema
+//! of a database.
 //!
 //! An engine stores a log of records ordered by id, and a view of the current state. It runs the command handler of
 //! [`model`](crate::model) once for each group commit and acknowledges only what is durable. It must not know what a
@@ -6,6 +7,8 @@
 //! record.
 
 pub mod embedded;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod queue;
 mod reader;
 

@@ -34,6 +34,8 @@ pub(crate) mod page_size;
 pub(crate) mod progress;
 pub(crate) mod query;
 pub(crate) mod read_ahead;
+#[cfg(feature = "postgres")]
+pub(crate) mod read_set;
 pub(crate) mod receipts;
 pub(crate) mod record;
 pub(crate) mod redaction;

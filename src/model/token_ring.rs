@@ -87,6 +87,18 @@ impl Tokens {
         index.by_locator.entry(locator).or_default().push(entry);
     }
 
+    /// Has the tokens of `other` from now on, with the uses noted here.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn become_as(&self, other: &Self) {
+        let gone: Vec<TokenId> = {
+            let (own, other) = (self.index(), other.index());
+            own.by_id.keys().filter(|id| !other.by_id.contains_key(id)).copied().collect()
+        };
+        gone.into_iter().for_each(|id| drop(self.index_mut().remove(id)));
+        let all: Vec<Token> = other.index().by_id.values().map(|entry| entry.token()).collect();
+        all.into_iter().for_each(|token| self.put(token));
+    }
+
     /// Removes a token.
     pub(crate) fn remove(&self, id: TokenId) {
         self.index_mut().remove(id);

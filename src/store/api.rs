@@ -42,7 +42,7 @@ pub(crate) struct Shared {
     pub(crate) max_data_bytes: usize,
     /// For tests: the engine's internals.
     #[cfg(test)]
-    pub(crate) embedded: Arc<crate::engine::embedded::engine::Embedded>,
+    pub(crate) embedded: Option<Arc<crate::engine::embedded::engine::Embedded>>,
 }
 
 impl Store {
@@ -183,7 +183,7 @@ impl Store {
     /// For tests: the engine's internals.
     #[cfg(test)]
     pub(crate) fn embedded(&self) -> &crate::engine::embedded::engine::Embedded {
-        &self.shared.embedded
+        self.shared.embedded.as_deref().expect("the embedded engine")
     }
 
     /// The subscriptions, in order of creation.

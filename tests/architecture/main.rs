@@ -75,6 +75,11 @@ const RESERVED: &[Reserved] = &[
         instead: "make it a record of `model::record`",
     },
     Reserved {
+        words: &["postgres_types", "tokio_postgres_rustls"],
+        places: &["src/engine/postgres/"],
+        instead: "add a method to `trait Engine`, or to `store::Store` in domain words",
+    },
+    Reserved {
         words: &["ureq"],
         places: &["src/sender/", "src/cli/client"],
         instead: "post through `sender::Transport`; the command line calls the daemon through `cli/client.rs`",

@@ -19,12 +19,17 @@ pub enum OpenError {
     Directory(String),
     /// Its secrets are sealed with a key that was not given.
     Key(String),
+    /// The database server cannot be used, or what it has cannot.
+    #[cfg(feature = "postgres")]
+    Server(String),
 }
 
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Directory(what) | Self::Key(what) => f.write_str(what),
+            #[cfg(feature = "postgres")]
+            Self::Server(what) => f.write_str(what),
         }
     }
 }

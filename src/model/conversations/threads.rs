@@ -76,6 +76,12 @@ impl Threads {
         }
     }
 
+    /// Evicts all threads.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
     /// Evicts a thread.
     pub(crate) fn remove(&mut self, key: &Key) {
         self.bytes -= self.threads.remove(key).map_or(0, |removed| removed.bytes());

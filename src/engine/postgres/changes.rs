@@ -1,0 +1,258 @@
+//! The writer's view: what is committed, and above it the changes of the commit that is being decided.
+//!
+//! One writer changes the tables (see [`node`](super::node)), so what it has read or written stays true until it changes
+//! it again; a commit that failed ends that ([`Changes::forget`]).
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
+
+use crate::engine::postgres::connect::{Refusal, describe, store_error};
+use crate::engine::postgres::connection::{Connection, Values};
+use crate::engine::postgres::kinds;
+use crate::engine::postgres::state::{self, Unreadable};
+use crate::model::error::StoreError;
+use crate::model::key::{Key, ValueKind};
+use crate::model::lock::lock;
+use crate::model::value;
+use crate::model::view::{Pairs, View, ViewMut};
+use postgres::Row;
+
+/// How many values are remembered between commits.
+const REMEMBERED_MOST: usize = 50_000;
+const PREFETCH: &str = "SELECT s.kind, s.key, s.value FROM unnest($1::smallint[], $2::bytea[]) AS w (kind, key) \
+                        JOIN state s USING (kind, key)";
+
+/// The changes of a commit: new values, and `None` for removed ones.
+pub(super) type Changed = BTreeMap<Key, Option<Vec<u8>>>;
+
+#[derive(Default)]
+struct Inner {
+    changed: Changed,
+    /// Values as committed.
+    remembered: HashMap<Key, Option<Vec<u8>>>,
+    /// Values to be kept as unreadable.
+    aside: Pairs,
+    failure: Option<StoreError>,
+    /// Why the last statement failed, in words.
+    refusal: Option<Refusal>,
+}
+
+/// The writer's view.
+pub(super) struct Changes {
+    /// `None` while the server is away.
+    connection: Mutex<Option<Connection>>,
+    inner: Mutex<Inner>,
+    unreadable: Unreadable,
+}
+
+impl Changes {
+    pub(super) fn new(connection: Connection, unreadable: Unreadable) -> Self {
+        Self { connection: Mutex::new(Some(connection)), inner: Mutex::default(), unreadable }
+    }
+
+    /// Runs `work` on the connection.
+    ///
+    /// # Errors
+    /// There is none, or the work fails.
+    pub(super) fn on_connection<T>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, postgres::Error>,
+    ) -> Result<T, (StoreError, Refusal)> {
+        let mut connection = lock(&self.connection);
+        let Some(connection) = connection.as_mut() else {
+            return Err((StoreError::Unavailable, Refusal("PostgreSQL is away".to_owned())));
+        };
+        work(connection).map_err(|error| (store_error(&error), Refusal(describe(&error))))
+    }
+
+    /// Why a statement failed, in words, since this was last asked.
+    pub(super) fn take_refusal(&self) -> Option<Refusal> {
+        lock(&self.inner).refusal.take()
+    }
+
+    /// Replaces the connection.
+    pub(super) fn set_connection(&self, connection: Option<Connection>) {
+        *lock(&self.connection) = connection;
+    }
+
+    fn query(&self, sql: &str, values: Values<'_>) -> Result<Vec<Row>, StoreError> {
+        self.on_connection(|connection| connection.query(sql, values)).map_err(|(error, refusal)| {
+            lock(&self.inner).refusal = Some(refusal);
+            error
+        })
+    }
+
+    /// Reads values ahead, with one statement.
+    pub(super) fn prefetch(&self, keys: Vec<Key>) -> Result<(), StoreError> {
+        let missing: Vec<Key> = {
+            let inner = lock(&self.inner);
+            keys.into_iter()
+                .filter(|key| !inner.remembered.contains_key(key) && !inner.changed.contains_key(key))
+                .collect()
+        };
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let numbers: Vec<i16> = missing.iter().map(|key| kinds::value_kind(key.kind())).collect();
+        let rests: Vec<&[u8]> = missing.iter().map(Key::rest).collect();
+        let rows = self.query(PREFETCH, &[&numbers, &rests])?;
+        let mut found: HashMap<(i16, Vec<u8>), Vec<u8>> =
+            rows.into_iter().map(|row| ((row.get(0), row.get(1)), row.get(2))).collect();
+        let mut inner = lock(&self.inner);
+        for key in missing {
+            let value = found.remove(&(kinds::value_kind(key.kind()), key.rest().to_vec()));
+            inner.remembered.insert(key, value);
+        }
+        Ok(())
+    }
+
+    /// Sets aside what readers could not decode and is still unreadable.
+    pub(super) fn repair(&self) -> Result<(), StoreError> {
+        let noted = std::mem::take(&mut *lock(&self.unreadable));
+        for (key, instead) in noted {
+            let Some(found) = self.get(&key)? else { continue };
+            if key.kind().is_derived() && !value::is_readable(&key, &found) {
+                lock(&self.inner).aside.push((key.clone(), found));
+                match instead {
+                    Some(instead) => self.put(key, instead),
+                    None => self.remove(key),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether all records were fully applied.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        lock(&self.inner).failure.clone().map_or(Ok(()), Err)
+    }
+
+    /// What is to be committed: the changes, and the values set aside.
+    pub(super) fn pending(&self) -> (Changed, Pairs) {
+        let inner = lock(&self.inner);
+        (inner.changed.clone(), inner.aside.clone())
+    }
+
+    /// The changes are committed.
+    pub(super) fn committed(&self) {
+        let mut inner = lock(&self.inner);
+        if inner.remembered.len() > REMEMBERED_MOST {
+            inner.remembered.clear();
+        }
+        let changed = std::mem::take(&mut inner.changed);
+        inner.remembered.extend(changed);
+        inner.aside.clear();
+    }
+
+    /// Forgets everything: what is committed must be read anew.
+    pub(super) fn forget(&self) {
+        *lock(&self.inner) = Inner::default();
+    }
+
+    fn known(&self, key: &Key) -> Option<Option<Vec<u8>>> {
+        let inner = lock(&self.inner);
+        inner.changed.get(key).or_else(|| inner.remembered.get(key)).cloned()
+    }
+
+    /// Lays the changes over what was read, up to `most`.
+    fn overlaid(&self, stored: Pairs, inside: impl Fn(&Key) -> bool, most: usize, down: bool) -> Pairs {
+        let inner = lock(&self.inner);
+        let mut all: BTreeMap<Key, Option<Vec<u8>>> =
+            stored.into_iter().map(|(key, value)| (key, Some(value))).collect();
+        let changed = inner.changed.iter().filter(|(key, _)| inside(key));
+        all.extend(changed.map(|(key, value)| (key.clone(), value.clone())));
+        let left = all.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        if down { left.rev().take(most).collect() } else { left.take(most).collect() }
+    }
+
+    /// How many more pairs to read than wanted: as many as changes may remove.
+    fn removed(&self) -> usize {
+        lock(&self.inner).changed.values().filter(|value| value.is_none()).count()
+    }
+}
+
+impl View for Changes {
+    fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
+        if let Some(known) = self.known(key) {
+            return Ok(known);
+        }
+        let found = state::get(&mut |sql, values| self.query(sql, values), key)?;
+        lock(&self.inner).remembered.insert(key.clone(), found.clone());
+        Ok(found)
+    }
+
+    fn scan(&self, prefix: &Key, after: Option<&Key>, most: usize) -> Result<Pairs, StoreError> {
+        let read = most.saturating_add(self.removed());
+        let stored = state::scan(&mut |sql, values| self.query(sql, values), prefix, after, read)?;
+        let last = if stored.len() == read { stored.last().map(|(key, _)| key.clone()) } else { None };
+        let inside = |key: &Key| {
+            key.kind() == prefix.kind()
+                && key.rest().starts_with(prefix.rest())
+                && after.is_none_or(|after| key > after)
+                && last.as_ref().is_none_or(|last| key <= last)
+        };
+        Ok(self.overlaid(stored, inside, most, false))
+    }
+
+    fn scan_down(&self, prefix: &Key, below: &Key, most: usize) -> Result<Pairs, StoreError> {
+        let read = most.saturating_add(self.removed());
+        let stored = state::scan_down(&mut |sql, values| self.query(sql, values), prefix, below, read)?;
+        let last = if stored.len() == read { stored.last().map(|(key, _)| key.clone()) } else { None };
+        let inside = |key: &Key| {
+            key >= prefix && key < below && key.kind() == prefix.kind() && last.as_ref().is_none_or(|last| key >= last)
+        };
+        Ok(self.overlaid(stored, inside, most, true))
+    }
+
+    fn wait_until_logged(&self) {}
+
+    fn note_unreadable(&self, key: &Key, instead: Option<Vec<u8>>) {
+        state::note_unreadable(&self.unreadable, key, instead);
+    }
+}
+
+impl ViewMut for Changes {
+    fn put(&self, key: Key, value: Vec<u8>) {
+        lock(&self.inner).changed.insert(key, Some(value));
+    }
+
+    fn put_new(&self, key: Key, value: Vec<u8>) {
+        self.put(key, value);
+    }
+
+    fn remove(&self, key: Key) {
+        lock(&self.inner).changed.insert(key, None);
+    }
+
+    fn put_pieces(&self, key: &Key, value: &[u8], most: u8) {
+        // A value may have any length here: there is one piece, or none.
+        let first = key.clone().with(&[0]);
+        if value.is_empty() || most == 0 {
+            self.remove(first);
+        } else {
+            self.put(first, value.to_vec());
+        }
+    }
+
+    fn is_live(&self) -> bool {
+        true
+    }
+
+    fn set_aside(&self, key: &Key, value: Vec<u8>) {
+        tracing::error!("the table `state` has {} that cannot be read: it is set aside", key.kind().name());
+        lock(&self.inner).aside.push((key.clone(), value));
+        self.remove(key.clone());
+    }
+
+    fn noted(&self, kind: ValueKind) -> Vec<Key> {
+        lock(&self.unreadable).keys().filter(|key| key.kind() == kind).cloned().collect()
+    }
+
+    fn note_failure(&self, error: StoreError) {
+        lock(&self.inner).failure.get_or_insert(error);
+    }
+
+    fn gathered(&self) -> usize {
+        0
+    }
+}

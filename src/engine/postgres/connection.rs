@@ -1,0 +1,155 @@
+//! A connection with its prepared statements, and a pool of them for reading.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+
+use postgres::types::ToSql;
+use postgres::{Client, Error, Row, Statement};
+
+use crate::engine::postgres::connect::{Connector, Refusal, store_error};
+use crate::model::error::StoreError;
+use crate::model::lock::lock;
+
+/// Values of a statement.
+pub(super) type Values<'v> = &'v [&'v (dyn ToSql + Sync)];
+
+/// A connection. Each statement is prepared once.
+pub(super) struct Connection {
+    client: Client,
+    statements: HashMap<String, Statement>,
+}
+
+impl Connection {
+    /// A new connection.
+    ///
+    /// # Errors
+    /// As [`Connector::connect`].
+    pub(super) fn open(connector: &Connector) -> Result<Self, Refusal> {
+        Ok(Self { client: connector.connect()?, statements: HashMap::new() })
+    }
+
+    /// The client itself, for what is done once.
+    pub(super) const fn client(&mut self) -> &mut Client {
+        &mut self.client
+    }
+
+    /// The rows of a statement.
+    ///
+    /// # Errors
+    /// The server's, or that of the connection.
+    pub(super) fn query(&mut self, sql: &str, values: Values<'_>) -> Result<Vec<Row>, Error> {
+        let statement = match self.statements.get(sql) {
+            Some(statement) => statement.clone(),
+            None => {
+                let statement = self.client.prepare(sql)?;
+                self.statements.insert(sql.to_owned(), statement.clone());
+                statement
+            }
+        };
+        self.client.query(&statement, values)
+    }
+
+    fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+}
+
+/// Connections for reading, made when they are first needed.
+pub(super) struct Pool {
+    connector: Connector,
+    /// Idle connections, and how many more may be made.
+    idle: Mutex<(Vec<Connection>, usize)>,
+    returned: Condvar,
+    /// Whether the last read failed: the first failure is logged, not each.
+    failing: AtomicBool,
+}
+
+impl Pool {
+    /// A pool of at most `most` connections.
+    pub(super) fn new(connector: Connector, most: usize) -> Self {
+        Self {
+            connector,
+            idle: Mutex::new((Vec::new(), most)),
+            returned: Condvar::new(),
+            failing: AtomicBool::new(false),
+        }
+    }
+
+    /// The rows of a statement that only reads. If an idle connection turns out to be lost, another one is tried.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or fails.
+    pub(super) fn query(&self, sql: &str, values: Values<'_>) -> Result<Vec<Row>, StoreError> {
+        loop {
+            let (mut connection, fresh) = self.take()?;
+            let read = connection.query(sql, values);
+            let lost = connection.is_closed();
+            self.put_back(Some(connection).filter(|_| !lost));
+            match read {
+                Err(_) if lost && !fresh => {}
+                Err(error) => {
+                    self.warn(&self.connector.refusal(&error));
+                    return Err(store_error(&error));
+                }
+                Ok(rows) => {
+                    self.failing.store(false, Ordering::Relaxed);
+                    return Ok(rows);
+                }
+            }
+        }
+    }
+
+    /// Runs `work` on a connection, once.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or fails.
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T, Error>) -> Result<T, StoreError> {
+        let (mut connection, _) = self.take()?;
+        let done = work(&mut connection);
+        let lost = connection.is_closed();
+        self.put_back(Some(connection).filter(|_| !lost));
+        done.map_err(|error| {
+            tracing::warn!("{}", self.connector.refusal(&error));
+            store_error(&error)
+        })
+    }
+
+    /// A connection, and whether it is a new one.
+    fn take(&self) -> Result<(Connection, bool), StoreError> {
+        let mut idle = lock(&self.idle);
+        loop {
+            if let Some(connection) = idle.0.pop() {
+                return Ok((connection, false));
+            }
+            if idle.1 > 0 {
+                break;
+            }
+            idle = self.returned.wait(idle).unwrap_or_else(PoisonError::into_inner);
+        }
+        idle.1 -= 1;
+        drop(idle);
+        Connection::open(&self.connector).map(|connection| (connection, true)).map_err(|refusal| {
+            self.put_back(None);
+            self.warn(&refusal);
+            StoreError::Unavailable
+        })
+    }
+
+    fn warn(&self, refusal: &Refusal) {
+        if !self.failing.swap(true, Ordering::Relaxed) {
+            tracing::warn!("PostgreSQL could not be read: {refusal}");
+        }
+    }
+
+    /// Returns a connection; `None` for one that is lost.
+    fn put_back(&self, connection: Option<Connection>) {
+        let mut idle = lock(&self.idle);
+        match connection {
+            Some(connection) => idle.0.push(connection),
+            None => idle.1 += 1,
+        }
+        drop(idle);
+        self.returned.notify_one();
+    }
+}
