@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::daemon::{Daemon, Exit, Home, contents, hookswitch, run};
 use crate::damage::{flip, place_of};
+use crate::engine::left_out;
 use crate::platform::{event, numbered};
 use crate::receiver::{Answer, Received, Receiver};
 use crate::upgrade::{check_facts, facts, thawed};
@@ -31,6 +32,9 @@ fn backup(daemon: &Daemon, file: &Path, more: &[&str]) -> Exit {
 
 #[test]
 fn a_backup_is_restored_with_everything_in_it() {
+    if left_out() {
+        return;
+    }
     let daemon = thawed().start();
     let file = daemon.home().beside("backup");
     let taken = backup(&daemon, &file, &["--json"]).expect(0).json();
@@ -63,6 +67,9 @@ fn a_backup_is_restored_with_everything_in_it() {
 
 #[test]
 fn a_backup_under_load_contains_everything_accepted_before_it() {
+    if left_out() {
+        return;
+    }
     let daemon = Daemon::start();
     let fails = |request: &Received| request.sequence().is_multiple_of(3) && request.attempt() == 1;
     let receiver = Receiver::start(move |request| Answer::status(if fails(request) { 503 } else { 200 }));
@@ -105,6 +112,9 @@ fn a_backup_under_load_contains_everything_accepted_before_it() {
 
 #[test]
 fn damaged_and_unfinished_backups_are_reported_by_verify_and_restore() {
+    if left_out() {
+        return;
+    }
     let daemon = thawed().start();
     let file = daemon.home().beside("backup");
     backup(&daemon, &file, &[]).expect(0);
@@ -132,6 +142,9 @@ fn damaged_and_unfinished_backups_are_reported_by_verify_and_restore() {
 
 #[test]
 fn a_backup_needs_the_admin_and_comes_one_at_a_time() {
+    if left_out() {
+        return;
+    }
     let daemon = Daemon::start();
     let stranger = crate::client::Client::new(daemon.address, Some("hsk_wrong".to_owned()));
     stranger.get("/v1/backup").expect_problem(&[401]);
@@ -147,6 +160,9 @@ fn a_backup_needs_the_admin_and_comes_one_at_a_time() {
 
 #[test]
 fn events_salvaged_from_a_damaged_store_are_delivered() {
+    if left_out() {
+        return;
+    }
     let home = thawed();
     let facts = facts();
     let owed = |event: &&Value| event["state"] == "pending";

@@ -8,6 +8,7 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::daemon::{Daemon, Exit, Home};
+use crate::engine::left_out;
 use crate::platform::numbered;
 use crate::receiver::Receiver;
 use crate::space::{Disk, skipped};
@@ -24,6 +25,9 @@ fn ends(daemon: Daemon, what: &str) -> (Home, Exit) {
 
 #[test]
 fn nothing_is_accepted_once_the_data_directory_is_deleted() {
+    if left_out() {
+        return;
+    }
     let daemon = Daemon::start();
     daemon.accept(&numbered("c", 0));
     fs::remove_dir_all(daemon.home().data()).unwrap();
@@ -38,6 +42,9 @@ fn nothing_is_accepted_once_the_data_directory_is_deleted() {
 
 #[test]
 fn an_idle_daemon_ends_when_its_directory_is_removed() {
+    if left_out() {
+        return;
+    }
     let daemon = Daemon::start();
     let data = daemon.home().data();
     let aside = daemon.home().beside("aside");
@@ -50,6 +57,9 @@ fn an_idle_daemon_ends_when_its_directory_is_removed() {
 
 #[test]
 fn a_copy_in_place_of_the_directory_is_detected() {
+    if left_out() {
+        return;
+    }
     let daemon = Daemon::start();
     let (data, aside) = (daemon.home().data(), daemon.home().beside("aside"));
     daemon.signal("STOP");
@@ -61,6 +71,9 @@ fn a_copy_in_place_of_the_directory_is_detected() {
 
 #[test]
 fn a_mount_that_covers_it_is_noticed() {
+    if left_out() {
+        return;
+    }
     let home = Home::new();
     let daemon = home.start();
     let Some(disk) = Disk::mount(&home.data(), 8) else {
@@ -74,6 +87,9 @@ fn a_mount_that_covers_it_is_noticed() {
 
 #[test]
 fn an_older_journal_file_is_missed() {
+    if left_out() {
+        return;
+    }
     let daemon = Home::new().set("retention.event_age", "\"2s\"").set("retention.idempotency_window", "\"2s\"").start();
     daemon.accept(&numbered("c", 0));
     let journal = daemon.home().data().join("journal");
@@ -120,6 +136,9 @@ fn careless(home: &Home) -> Daemon {
 
 #[test]
 fn files_are_private_under_any_umask() {
+    if left_out() {
+        return;
+    }
     let daemon = careless(&Home::new());
     let receiver = Receiver::willing();
     daemon.subscribe(&receiver.url("/"), json!({}));
@@ -133,6 +152,9 @@ fn files_are_private_under_any_umask() {
 
 #[test]
 fn loose_modes_are_fixed_and_reported() {
+    if left_out() {
+        return;
+    }
     let home = Home::new();
     fs::create_dir(home.data()).unwrap();
     fs::set_permissions(home.data(), Permissions::from_mode(0o777)).unwrap();

@@ -4,6 +4,8 @@
 //! would have too (signatures, secrets, times). Every wait is for a condition, every port is 0, and each test has its
 //! own daemon, so they run in parallel. A failing test shows the requests of its receivers and the output of its
 //! daemon.
+//!
+//! `HOOKSWITCH_TEST_ENGINE=postgres` runs them on PostgreSQL, but for those that [`engine`] lists.
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking, as tests do")]
 
@@ -22,6 +24,8 @@ mod cli;
 #[path = "../harness/client.rs"]
 mod client;
 mod clock;
+#[path = "../harness/cluster.rs"]
+mod cluster;
 mod compressed;
 mod crowding;
 #[path = "../harness/daemon.rs"]
@@ -31,6 +35,7 @@ mod data;
 mod disk_errors;
 mod doctor;
 mod durability;
+mod engine;
 mod erase;
 mod forged;
 mod location;
@@ -45,6 +50,7 @@ mod pause;
 #[path = "../harness/platform.rs"]
 mod platform;
 mod posted;
+mod postgres;
 mod probe;
 mod proxy;
 #[path = "../harness/receiver.rs"]

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::client::Reply;
 use crate::daemon::{Daemon, Home, hookswitch, run};
+use crate::engine::has_directory;
 use crate::platform::{event, with};
 use crate::receiver::Receiver;
 
@@ -248,6 +249,24 @@ fn cloud_events_come_quoted_and_in_batches() {
     batch(&many).expect_problem(&[413, 422]);
 }
 
+fn check_picture_in_a_backup(daemon: &Daemon, shown: &Value) {
+    let (file, other) = (daemon.home().beside("backup"), Home::new());
+    let mut backup = hookswitch();
+    backup.arg("backup").arg(&file).args(["--url", &format!("http://{}", daemon.address)]);
+    backup.arg("--data-dir").arg(daemon.home().data());
+    run(backup).expect(0);
+    let mut restore = hookswitch();
+    restore.arg("restore").arg(&file).arg("--data-dir").arg(other.data());
+    run(restore).expect(0);
+    let daemon = other.start();
+    let thread = daemon.api().get("/v1/conversations/c1?company=acme").expect(200).json();
+    assert_eq!(thread["messages"][1]["media"], *shown);
+    let (home, _) = daemon.stop();
+    let mut verify = hookswitch();
+    verify.args(["verify", "--data-dir"]).arg(home.data());
+    run(verify).expect(0);
+}
+
 #[test]
 fn a_picture_is_a_message_like_any_other() {
     let daemon = Daemon::start();
@@ -283,7 +302,7 @@ fn a_picture_is_a_message_like_any_other() {
         daemon.api().get(&format!("/v1/events/{}", again["event"].as_str().unwrap_or_default())).expect(200).json();
     assert_eq!(event["data"]["conversation"][1]["media"], shown, "read anew");
     let url = format!("http://{}", daemon.address);
-    let (data, backup) = (daemon.home().data(), daemon.home().beside("backup"));
+    let data = daemon.home().data();
     let cli = |arguments: &[&str]| {
         let mut command = hookswitch();
         command.args(arguments).args(["--url", &url]).arg("--data-dir").arg(&data);
@@ -307,18 +326,9 @@ fn a_picture_is_a_message_like_any_other() {
         "--json",
     ];
     assert!(cli(&posted).contains("\"messages\":1"));
-    cli(&["backup", &backup.display().to_string()]);
-    let other = Home::new();
-    let mut restore = hookswitch();
-    restore.arg("restore").arg(&backup).arg("--data-dir").arg(other.data());
-    run(restore).expect(0);
-    let daemon = other.start();
-    let thread = daemon.api().get("/v1/conversations/c1?company=acme").expect(200).json();
-    assert_eq!(thread["messages"][1]["media"], shown);
-    let (home, _) = daemon.stop();
-    let mut verify = hookswitch();
-    verify.args(["verify", "--data-dir"]).arg(home.data());
-    run(verify).expect(0);
+    if has_directory() {
+        check_picture_in_a_backup(&daemon, &shown);
+    }
 }
 
 #[test]

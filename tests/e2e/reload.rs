@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::daemon::{Daemon, Home};
+use crate::engine::has_directory;
 use crate::platform::{event, numbered};
 use crate::receiver::{Answer, Receiver};
 
@@ -88,6 +89,9 @@ fn waiting_deliveries_follow_the_new_rules() {
         requests.iter().filter(|request| request.sequence() == 2).count() >= 3
     });
     assert_eq!(all.iter().filter(|request| request.sequence() == 1).count(), 1, "what is due in an hour is due then");
+    if !has_directory() {
+        return;
+    }
     // From now on the disk counts as full, and then not any more.
     let full = home.clone().set("store.min_free_bytes", "1099511627776");
     reload(&daemon, &full, "store.min_free_bytes (268435456, now 1099511627776)");

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::certificates::Authority;
 use crate::client::Client;
 use crate::daemon::{Daemon, Home, hookswitch, run};
+use crate::engine::has_directory;
 use crate::platform::event;
 use crate::receiver::{Answer, Receiver};
 
@@ -125,20 +126,21 @@ fn secrets_appear_only_where_requested() {
     }
     let backup = home.beside("backup");
     let file = backup.to_str().expect("a path");
-    observed.hear("backup", command(&daemon, &["backup", file]));
+    if has_directory() {
+        observed.hear("backup", command(&daemon, &["backup", file]));
+    }
     let (home, exit) = daemon.stop();
     assert!(exit.stderr.contains("stopped"), "its messages were not heard: {exit:?}");
     observed.hear("the daemon", exit.stdout + &exit.stderr);
-    for arguments in [&["verify", file][..], &["verify", "--json", file], &["restore", "--dry-run", file]] {
+    let data = home.data();
+    let data = ["verify", "--data-dir", data.to_str().expect("a path")];
+    let on_files = [&["verify", file][..], &["verify", "--json", file], &["restore", "--dry-run", file], &data];
+    for arguments in on_files.into_iter().filter(|_| has_directory()) {
         let mut command = hookswitch();
         command.args(arguments);
         let exit = run(command).expect(0);
         observed.hear(&arguments.join(" "), exit.stdout + &exit.stderr);
     }
-    let mut command = hookswitch();
-    command.arg("verify").arg("--data-dir").arg(home.data());
-    let exit = run(command).expect(0);
-    observed.hear("verify", exit.stdout + &exit.stderr);
     assert!(observed.secrets.len() >= 9 && observed.outputs.len() >= 20, "the test has forgotten something");
     for (from, text) in &observed.outputs {
         for secret in &observed.secrets {

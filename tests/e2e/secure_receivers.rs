@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::certificates::{Authority, Identity, provider};
 use crate::daemon::{Daemon, Home};
+use crate::engine::has_directory;
 use crate::platform::event;
 use crate::receiver::Receiver;
 use crate::wait::{PATIENCE, Watched};
@@ -213,6 +214,9 @@ fn a_client_certificate_is_sent_on_request_and_its_key_never_shown() {
     let (home, exit) = daemon.stop();
     let output = exit.expect(0);
     assert!(!output.stderr.contains("PRIVATE KEY") && !output.stdout.contains("PRIVATE KEY"));
+    if !has_directory() {
+        return;
+    }
     // Verify reads the records with and without one.
     let mut verify = crate::daemon::hookswitch();
     verify.arg("verify").arg("--data-dir").arg(home.data());

@@ -6,12 +6,16 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 
 use crate::daemon::{Home, hookswitch, run};
+use crate::engine::left_out;
 use crate::platform::{event, numbered};
 use crate::receiver::{Answer, Receiver};
 use crate::wait::{Gate, eventually};
 
 #[test]
 fn expired_data_is_dropped_and_the_daemon_goes_on() {
+    if left_out() {
+        return;
+    }
     let home = Home::new()
         .set("retention.log_age", "\"1s\"")
         .set("retention.event_age", "\"1s\"")
@@ -43,6 +47,9 @@ const TEBIBYTE: &str = "1099511627776";
 
 #[test]
 fn with_little_disk_space_events_are_refused_and_deliveries_go_on() {
+    if left_out() {
+        return;
+    }
     let gate = std::sync::Arc::new(Gate::closed());
     let door = gate.clone();
     let receiver = Receiver::start(move |_| Answer::status(if door.is_open() { 200 } else { 503 }));
@@ -131,6 +138,9 @@ impl Drop for Disk {
 
 #[test]
 fn a_full_disk_loses_nothing_and_new_space_is_noticed() {
+    if left_out() {
+        return;
+    }
     // A receiver that is down is probed often here: each probe writes something.
     let home = Home::new().set("store.min_free_bytes", "4194304").set("retry.max_delay", "\"200ms\"");
     let Some(disk) = Disk::mount(&home.data(), 48) else {

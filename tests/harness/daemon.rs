@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::client::{Client, Reply};
+use crate::engine;
 use crate::wait::Watched;
 
 /// Time limit of a start or an ordered stop on a busy machine.
@@ -39,7 +40,7 @@ impl Home {
     /// As [`Home::new`], below a given directory.
     pub(crate) fn within(parent: &Path) -> Self {
         let directory = Arc::new(tempfile::tempdir_in(parent).expect("a temporary directory"));
-        let home = Self { directory, settings: BTreeMap::new(), allow: true };
+        let home = Self { directory, settings: engine::settings(), allow: true };
         home.set("retry.initial_delay", "\"100ms\"")
             .set("retry.multiplier", "1.0")
             .set("retry.max_delay", "\"10s\"")
@@ -53,7 +54,6 @@ impl Home {
     }
 
     /// Removes a setting.
-    #[allow(dead_code, reason = "for the tests of TLS; the harness is shared")]
     pub(crate) fn without(mut self, key: &str) -> Self {
         self.settings.remove(key);
         self
@@ -107,15 +107,13 @@ impl Home {
     /// Starts the daemon and waits until it listens.
     #[track_caller]
     pub(crate) fn start(&self) -> Daemon {
-        let started = self.listening(Running::start(self.serve()));
-        started.unwrap_or_else(|running| panic!("the daemon did not say where it listens; {}", running.output()))
+        self.try_start(|serve| serve).unwrap_or_else(|why| panic!("{why}"))
     }
 
     /// Starts the daemon as an argument of another program, which must exec it.
     ///
     /// # Errors
     /// How it ended, if it did not come to listen.
-    #[allow(dead_code, reason = "for the tests of failing disks; the harness is shared")]
     #[track_caller]
     pub(crate) fn start_under(&self, wrapper: &[String]) -> Result<Daemon, Exit> {
         let serve = self.serve();
@@ -129,14 +127,12 @@ impl Home {
 
     /// As [`Home::start`], with the command modified by `changed`; returns the daemon's output if it does not come
     /// up. The command's process must become the daemon.
-    #[allow(dead_code, reason = "for the tests of power cuts; the harness is shared")]
     pub(crate) fn try_start(&self, changed: impl FnOnce(Command) -> Command) -> Result<Daemon, String> {
         let started = self.listening(Running::start(changed(self.serve())));
         started.map_err(|running| format!("the daemon did not say where it listens; {}", running.output()))
     }
 
     /// Starts the daemon on an inherited port, passed as systemd does (sd_listen_fds(3)).
-    #[allow(dead_code, reason = "for the tests of systemd; the harness is shared")]
     #[track_caller]
     pub(crate) fn start_on(&self, port: &TcpListener) -> Daemon {
         // From standard input to descriptor 3, by a shell that execs the daemon.
@@ -153,7 +149,6 @@ impl Home {
     }
 
     /// Writes this home's configuration to its file, for a running daemon to reload.
-    #[allow(dead_code, reason = "for the tests of reloading; the harness is shared")]
     pub(crate) fn write_config(&self) {
         self.config();
     }
@@ -170,8 +165,24 @@ impl Home {
             return Err(running);
         };
         let address: SocketAddr = address.parse().expect("an address behind `listening on http://`");
+        self.keep_token(&running);
         let client = Client::new(address, Some(self.token()));
         Ok(Daemon { running, address, client, home: self.clone() })
+    }
+
+    /// Keeps the admin token where a data directory has it, if there is none: a schema has only its hash, and the daemon
+    /// prints it once.
+    fn keep_token(&self, running: &Running) {
+        let file = self.data().join("admin.token");
+        if !file.exists() {
+            let printed = running.stdout.wait(STEP, |stream| {
+                let (_, rest) = stream.text.split_once("admin token: ")?;
+                rest.split_once("  (").map(|(token, _)| token.to_owned())
+            });
+            let token = printed.unwrap_or_else(|| panic!("no admin token; {}", running.output()));
+            std::fs::create_dir_all(self.data()).expect("a directory");
+            std::fs::write(&file, token).expect("the token written");
+        }
     }
 
     /// Starts the daemon and kills it after a while, whatever it is doing.
@@ -436,7 +447,6 @@ impl Daemon {
     }
 
     /// Waits until it has logged `what` on standard error; returns the line.
-    #[allow(dead_code, reason = "for the tests of reloading; the harness is shared")]
     #[track_caller]
     pub(crate) fn wait_for_saying(&self, what: &str) -> String {
         let found = self

@@ -67,6 +67,14 @@ mod wait;
 #[path = "../harness/wire.rs"]
 mod wire;
 
+/// The engine of the daemons is always the embedded one: power is cut to a directory.
+mod engine {
+    /// No settings beside the defaults.
+    pub(crate) const fn settings() -> std::collections::BTreeMap<String, String> {
+        std::collections::BTreeMap::new()
+    }
+}
+
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 

@@ -1,0 +1,135 @@
+//! A PostgreSQL cluster of the tests, in a temporary directory, on a local socket; nothing of the machine's own is used.
+//!
+//! A shell keeps it: it makes and starts the cluster, waits until its standard input closes, which happens however the
+//! test process ends, stops the server and removes the directory. PostgreSQL refuses to run as root; the cluster is then
+//! run by `postgres` or `nobody`.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::unistd::{User, geteuid};
+
+/// Time limit of making and starting a cluster on a busy machine.
+const START: Duration = Duration::from_secs(60);
+/// The oldest version that is used.
+const OLDEST: u32 = 15;
+/// Makes, starts, keeps and removes a cluster: `$1` has the programs, `$2` is the directory. Nothing here must survive a
+/// power cut, so nothing is synced.
+const KEEPER: &str = r#"
+"$1/initdb" -D "$2/data" -U hookswitch -A trust -E UTF8 --no-locale --no-sync </dev/null >"$2/log" 2>&1 || exit 1
+"$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c fsync=off -c full_page_writes=off -c wal_level=minimal \
+    -c max_wal_senders=0 -c max_connections=300 -c max_locks_per_transaction=256 -c shared_buffers=64MB \
+    </dev/null >>"$2/log" 2>&1 &
+while read -r _; do :; done
+kill -QUIT $!
+wait $!
+rm -rf "$2"
+"#;
+
+/// A running cluster. It is stopped and removed when this is dropped, or the process ends.
+pub(crate) struct Cluster {
+    directory: PathBuf,
+    schemas: AtomicUsize,
+    keeper: Child,
+}
+
+/// The directory of the newest PostgreSQL of this machine.
+///
+/// # Errors
+/// There is none.
+pub(crate) fn programs() -> Result<PathBuf, String> {
+    let of_debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let numbered = of_debian.filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path())));
+    let newest = numbered.filter(|(version, _): &(u32, _)| *version >= OLDEST).max().map(|(_, path)| path.join("bin"));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut places = newest.into_iter().chain(std::env::split_paths(&path));
+    places.find(|place| place.join("initdb").exists() && place.join("postgres").exists()).ok_or_else(|| {
+        format!("PostgreSQL is not installed: `apt-get install postgresql-{OLDEST}` (its initdb and postgres are used)")
+    })
+}
+
+impl Cluster {
+    /// Makes and starts a cluster.
+    ///
+    /// # Errors
+    /// PostgreSQL is not installed, or did not start; with its messages.
+    pub(crate) fn start() -> Result<Self, String> {
+        let programs = programs()?;
+        let directory = tempfile::Builder::new().prefix("hookswitch-pg-").tempdir();
+        let directory = directory.map_err(|error| format!("no directory for a cluster: {error}"))?.keep();
+        let mut command = Command::new("sh");
+        command.args(["-c", KEEPER, "keeper"]).args([&programs, &directory]).current_dir(&directory);
+        // A Ctrl-C at the terminal must not end the keeper before it has done its work.
+        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        for (name, _) in std::env::vars_os().filter(|(name, _)| concerns_postgres(name)) {
+            command.env_remove(name);
+        }
+        if geteuid().is_root() {
+            let found = ["postgres", "nobody"].iter().find_map(|name| User::from_name(name).ok().flatten());
+            let user = found.ok_or("root cannot run PostgreSQL, and there is no user `postgres` or `nobody`")?;
+            let (uid, gid) = (user.uid.as_raw(), user.gid.as_raw());
+            chown(&directory, Some(uid), Some(gid)).map_err(|error| format!("{}: {error}", directory.display()))?;
+            command.uid(uid).gid(gid);
+        }
+        let keeper = command.spawn().map_err(|error| format!("sh: {error}"))?;
+        let mut cluster = Self { directory, schemas: AtomicUsize::new(0), keeper };
+        match cluster.ready() {
+            true => Ok(cluster),
+            false => Err(format!("PostgreSQL did not start: {}", cluster.log())),
+        }
+    }
+
+    /// Waits until it accepts connections; `false` if that does not come.
+    fn ready(&mut self) -> bool {
+        let until = Instant::now() + START;
+        while Instant::now() < until && matches!(self.keeper.try_wait(), Ok(None)) {
+            if self.log().contains("database system is ready to accept connections") {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        false
+    }
+
+    /// The server's messages.
+    pub(crate) fn log(&self) -> String {
+        fs::read(self.directory.join("log")).map(|log| String::from_utf8_lossy(&log).into_owned()).unwrap_or_default()
+    }
+
+    /// The process of the server that watches the others.
+    #[allow(dead_code, reason = "for the tests of crashes; the harness is shared")]
+    pub(crate) fn postmaster(&self) -> i32 {
+        let file = fs::read_to_string(self.directory.join("data/postmaster.pid")).expect("the server's file");
+        file.lines().next().and_then(|pid| pid.parse().ok()).expect("the server's process id")
+    }
+
+    /// The URL of its database.
+    pub(crate) fn url(&self) -> String {
+        format!("postgresql://hookswitch@/postgres?host={}", self.directory.display())
+    }
+
+    /// The name of a schema that no other test has.
+    pub(crate) fn new_schema(&self) -> String {
+        format!("test_{}", self.schemas.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        let _ = self.keeper.wait();
+        // The keeper has removed it, unless it could not start.
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// Variables by which PostgreSQL's programs would be configured.
+fn concerns_postgres(name: &OsString) -> bool {
+    name.to_string_lossy().starts_with("PG")
+}
