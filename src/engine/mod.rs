@@ -120,14 +120,15 @@ pub(crate) fn hand_in<T: Send + 'static>(
 /// The replies of one group commit, to be [sent](Answers::give) from any thread.
 pub struct Answers {
     answers: Vec<Answer>,
-    durable: bool,
+    /// Why they are not durable, if so.
+    written: Result<(), StoreError>,
 }
 
 impl Answers {
     /// Sends all replies.
     pub fn give(self) {
         for answer in self.answers {
-            answer(self.durable);
+            answer(self.written.clone());
         }
     }
 }

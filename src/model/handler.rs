@@ -18,8 +18,8 @@ use crate::model::{
     accept, attempts, conversations, erase, expiry, maintenance, manual, read_ahead, replay, subscriptions, tokens,
 };
 
-/// An answer waiting for its records to be durable; called with whether they are.
-pub(crate) type Answer = Box<dyn FnOnce(bool) + Send>;
+/// An answer waiting for its records to be durable; called with why they are not, if so.
+pub(crate) type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 /// The command handler.
 pub(crate) struct Handler {
@@ -155,7 +155,7 @@ impl Handler {
 
 /// Queues an answer until its records are durable.
 fn push_answer<T: Send + 'static>(answers: &mut Vec<Answer>, decided: Result<T, StoreError>, reply: Reply<T>) {
-    answers.push(Box::new(move |durable| reply(if durable { decided } else { Err(StoreError::Unavailable) })));
+    answers.push(Box::new(move |written| reply(written.and(decided))));
 }
 
 /// Decides one command; an error becomes its answer.

@@ -166,6 +166,25 @@ fn a_schema_that_cannot_be_used_is_refused_with_the_remedy_and_left_as_it_is() {
 }
 
 #[test]
+fn a_full_disk_of_the_server_is_a_507_and_nothing_is_lost() {
+    let Some(cluster) = cluster() else { return };
+    let (daemon, receiver) = (home(&cluster, "hooks").start(), Receiver::willing());
+    daemon.subscribe(&receiver.url("/hook"), json!({}));
+    let mut sql = sql(&cluster);
+    let full = "SET search_path = hooks; CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS \
+                $$ BEGIN RAISE EXCEPTION 'no space left on device' USING ERRCODE = '53100'; END $$; \
+                CREATE TRIGGER full_disk BEFORE INSERT ON records FOR EACH STATEMENT EXECUTE FUNCTION full_disk()";
+    sql.batch_execute(full).unwrap();
+    let posted = with(event("call.new", "c1"), "id", "one");
+    let problem = daemon.api().post("/v1/events", &posted).expect(507).json();
+    assert!(problem["detail"].as_str().unwrap().contains("make room on the server's disk"), "{problem}");
+    sql.batch_execute("DROP TRIGGER full_disk ON hooks.records").unwrap();
+    until("it is accepted", || (daemon.api().post("/v1/events", &posted).status == 202).then_some(()));
+    receiver.wait_for(1);
+    assert_eq!(daemon.list("/v1/events").len(), 1);
+}
+
+#[test]
 fn without_the_standbys_that_it_wants_nothing_is_accepted() {
     let Some(cluster) = cluster() else { return };
     let daemon = home(&cluster, "hooks").set("store.replicas", "1").start();

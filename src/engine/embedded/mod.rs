@@ -23,7 +23,7 @@
 //!
 //! # Write path
 //!
-//! A command enters the [write queue](queue). The single [`writer`] thread takes a batch and lets the command handler
+//! A command enters the [write queue](crate::engine::queue). The single [`writer`] thread takes a batch and lets the command handler
 //! decide each command, which yields records. It appends their frames to the WAL with one write, calls `fdatasync`
 //! once, and only then replies and notifies the dispatcher. The changes made by the records stay in a memtable above
 //! sled until the [checkpoint] thread writes them there; readers see both as one map.

@@ -25,7 +25,7 @@ use crate::engine::embedded::wal::{self, IndexEntry, Wal};
 use crate::engine::queue::{Batch, Control, WriteQueue};
 use crate::engine::{Answers, Listeners};
 use crate::model::command::{AttemptResult, Command};
-use crate::model::error::u32_of;
+use crate::model::error::{StoreError, u32_of};
 use crate::model::handler::{Answer, Handler};
 use crate::model::lock::lock;
 use crate::model::notice::Committed;
@@ -304,7 +304,8 @@ impl Writer {
             (self.listeners.committed)(Committed { took, synced, ..tally });
         }
         if !answers.is_empty() {
-            (self.listeners.answered)(Answers { answers, durable });
+            let written = if durable { Ok(()) } else { Err(StoreError::Unavailable) };
+            (self.listeners.answered)(Answers { answers, written });
         }
         // Callers do not wait for the report; its readers wait on the commit barrier until this is done.
         if durable && !for_report.is_empty() {

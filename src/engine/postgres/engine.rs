@@ -33,6 +33,8 @@ pub(crate) struct Postgres {
     pub(super) rules: Mutex<Rules>,
     /// Why nothing is accepted.
     pub(super) away: Mutex<Option<String>>,
+    /// Why nothing new is accepted since a commit found the server's disk full.
+    pub(super) full: Mutex<Option<String>>,
     /// The bits of the last committed id.
     pub(super) durable: Mutex<u128>,
     /// The size of all tables, and when it was asked for.
@@ -43,6 +45,11 @@ impl Postgres {
     /// Records why nothing is accepted; `None` if it is again.
     pub(super) fn set_away(&self, why: Option<String>) {
         *lock(&self.away) = why;
+    }
+
+    /// Records that the server's disk is full; `None` once a commit has succeeded.
+    pub(super) fn set_full(&self, why: Option<String>) {
+        *lock(&self.full) = why;
     }
 
     /// The bits of the last committed id.
@@ -80,8 +87,8 @@ impl Engine for Postgres {
     }
 
     fn admit(&self, _: u64) -> Result<(), String> {
-        // The server says when its disk is full, at the commit.
-        Ok(())
+        // The server says so at a commit, and an idle writer commits every few seconds.
+        lock(&self.full).clone().map_or(Ok(()), Err)
     }
 
     fn space(&self) -> DiskSpace {
@@ -89,7 +96,8 @@ impl Engine for Postgres {
     }
 
     fn out_of_space(&self) -> Option<String> {
-        lock(&self.away).clone()
+        let away = lock(&self.away).clone();
+        away.or_else(|| lock(&self.full).clone())
     }
 
     fn bytes(&self) -> u64 {

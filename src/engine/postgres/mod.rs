@@ -145,6 +145,7 @@ pub(crate) fn open(
         redactions: Arc::new(Redactions::of(&rules)),
         rules: Mutex::new(settings.retention),
         away: Mutex::default(),
+        full: Mutex::default(),
         durable: Mutex::new(position.last_id),
         size: Mutex::default(),
     };

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
@@ -76,10 +77,15 @@ pub(super) fn start(engine: Arc<Postgres>, clock: Arc<dyn Fn() -> Timestamp + Se
             if !is_due || lock(&worker.engine.away).is_some() {
                 continue;
             }
-            let done = worker.run_once(clock());
-            (due, healthy) = (Instant::now() + every, done.is_ok());
-            if let Err(error) = done {
-                tracing::error!("old data could not be dropped: {error}; nothing is lost; it is tried again");
+            let worked = catch_unwind(AssertUnwindSafe(|| worker.run_once(clock())));
+            let failure = match worked {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(_) => Some("the retention worker panicked".to_owned()),
+            };
+            (due, healthy) = (Instant::now() + every, failure.is_none());
+            if let Some(failure) = failure {
+                tracing::error!("old data could not be dropped: {failure}; nothing is lost; it is tried again");
             }
         }
     };

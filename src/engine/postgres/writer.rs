@@ -226,7 +226,7 @@ impl Writer {
         let mut rows = Rows::default();
         match self.decide(commands, results.clone(), decided_at, &mut rows, &mut answers) {
             Err(error) => {
-                self.give(answers, false);
+                self.give(answers, Err(error.clone()));
                 let refusal = self.changes.take_refusal().unwrap_or_else(|| Refusal(error.to_string()));
                 self.lose(results, None, &refusal.0);
                 Ok(())
@@ -279,9 +279,8 @@ impl Writer {
         let nothing = rows.is_empty() && changed.is_empty() && aside.is_empty();
         let alive = self.state.alive.is_some_and(|last| decided_at.at.duration_since(last) < ALIVE_EVERY);
         if nothing && alive {
-            self.give(answers, true);
-            self.send(requests)?;
-            return Ok(());
+            self.give(answers, Ok(()));
+            return self.send(requests);
         }
         let next_number = lock(&self.registry).next_number.get();
         let marks = Marks { batch: self.batch + 1, last_id: self.handler.last_id(), next_number, node: self.node };
@@ -293,7 +292,7 @@ impl Writer {
             written
         });
         if fenced {
-            self.give(answers, false);
+            self.give(answers, Err(StoreError::Unavailable));
             return Err(self.taken_over());
         }
         match written {
@@ -310,11 +309,15 @@ impl Writer {
                 if !rows.is_empty() || tally.repeated > 0 {
                     (self.listeners.committed)(Committed { took, synced, ..tally });
                 }
-                self.give(answers, true);
+                self.engine.set_full(None);
+                self.give(answers, Ok(()));
                 self.send(requests)
             }
             Err((error, refusal)) => {
-                self.refuse(answers, &error);
+                if let StoreError::DiskFull(why) = &error {
+                    self.engine.set_full(Some(why.clone()));
+                }
+                self.give(answers, Err(error));
                 let unknown = Unknown { batch: marks.batch, decided_at, events, requests };
                 self.lose(results, Some(unknown), &refusal.0);
                 Ok(())
@@ -329,18 +332,10 @@ impl Writer {
         Ok(())
     }
 
-    fn give(&self, answers: Vec<Answer>, durable: bool) {
+    fn give(&self, answers: Vec<Answer>, written: Result<(), StoreError>) {
         if !answers.is_empty() {
-            (self.listeners.answered)(Answers { answers, durable });
+            (self.listeners.answered)(Answers { answers, written });
         }
-    }
-
-    /// Answers that nothing is known to be committed.
-    fn refuse(&self, answers: Vec<Answer>, error: &StoreError) {
-        if let StoreError::DiskFull(why) = error {
-            tracing::error!("a commit failed: {why}");
-        }
-        self.give(answers, false);
     }
 
     fn taken_over(&self) -> Ended {
