@@ -82,6 +82,8 @@ struct Unknown {
     decided_at: Moment,
     events: Vec<StoreEvent>,
     requests: Vec<Request>,
+    /// How many of the results, the first ones, it would have recorded.
+    results: usize,
 }
 
 /// Why the writer ends.
@@ -318,7 +320,7 @@ impl Writer {
                     self.engine.set_full(Some(why.clone()));
                 }
                 self.give(answers, Err(error));
-                let unknown = Unknown { batch: marks.batch, decided_at, events, requests };
+                let unknown = Unknown { batch: marks.batch, decided_at, events, requests, results: results.len() };
                 self.lose(results, Some(unknown), &refusal.0);
                 Ok(())
             }
@@ -383,22 +385,23 @@ impl Writer {
             return Err(self.taken_over().into());
         }
         self.changes.set_connection(Some(connection));
-        match self.state.unknown.take_if(|unknown| unknown.batch == found.batch) {
-            Some(made) => {
-                // It was committed: memory is right, and the attempts are recorded.
-                self.state.results.clear();
-                self.changes.committed();
-                self.engine.set_durable(found.last_id);
-                (self.listeners.events)(made.decided_at, made.events);
-                self.send(made.requests)?;
-            }
-            None => {
-                if let Err(error) = self.reload(found.last_id) {
-                    self.changes.set_connection(None);
-                    return Err(Refusal(format!("the tables cannot be read: {error}")).into());
-                }
-                self.state.unknown = None;
-            }
+        let made = self.state.unknown.as_ref().is_some_and(|unknown| unknown.batch == found.batch);
+        let read = if made {
+            self.changes.committed();
+            self.begin_anew(found.last_id)
+        } else {
+            self.reload(found.last_id)
+        };
+        if let Err(error) = read {
+            self.changes.set_connection(None);
+            return Err(Refusal(format!("the tables cannot be read: {error}")).into());
+        }
+        if let Some(unknown) = self.state.unknown.take().filter(|_| made) {
+            // Memory is right, and these attempts are recorded; others have ended since.
+            self.state.results.drain(..unknown.results.min(self.state.results.len()));
+            self.engine.set_durable(found.last_id);
+            (self.listeners.events)(unknown.decided_at, unknown.events);
+            self.send(unknown.requests)?;
         }
         self.batch = found.batch;
         Ok(())
@@ -410,6 +413,11 @@ impl Writer {
         lock(&self.threads).clear();
         let next_number = lock(&self.registry).next_number;
         registry::load(&self.changes, &self.registry, next_number)?;
+        self.begin_anew(last_id)
+    }
+
+    /// A handler that continues what is committed: the one before refused what waited when the server went away.
+    fn begin_anew(&mut self, last_id: u128) -> Result<(), StoreError> {
         let last_id = last_id.max(self.handler.last_id());
         self.handler = (self.make_handler)(*self.handler.settings(), last_id)?;
         Ok(())
