@@ -154,21 +154,32 @@ impl Changes {
         inner.changed.get(key).or_else(|| inner.remembered.get(key)).cloned()
     }
 
-    /// Lays the changes over what was read, up to `most`.
-    fn overlaid(&self, stored: Pairs, inside: impl Fn(&Key) -> bool, most: usize, down: bool) -> Pairs {
+    /// The changes of keys for which `inside` holds.
+    fn changed(&self, inside: impl Fn(&Key) -> bool) -> Changed {
         let inner = lock(&self.inner);
-        let mut all: BTreeMap<Key, Option<Vec<u8>>> =
-            stored.into_iter().map(|(key, value)| (key, Some(value))).collect();
-        let changed = inner.changed.iter().filter(|(key, _)| inside(key));
-        all.extend(changed.map(|(key, value)| (key.clone(), value.clone())));
-        let left = all.into_iter().filter_map(|(key, value)| Some((key, value?)));
-        if down { left.rev().take(most).collect() } else { left.take(most).collect() }
+        let inside = inner.changed.iter().filter(|(key, _)| inside(key));
+        inside.map(|(key, value)| (key.clone(), value.clone())).collect()
     }
+}
 
-    /// How many more pairs to read than wanted: as many as changes may remove.
-    fn removed(&self) -> usize {
-        lock(&self.inner).changed.values().filter(|value| value.is_none()).count()
-    }
+/// Up to `most` pairs of a range, in the order of `read`: those stored, of which `read` gives a number from the beginning
+/// of the range, with the changes within the range laid over them.
+fn laid_over(
+    changed: &Changed,
+    most: usize,
+    descending: bool,
+    read: impl FnOnce(usize) -> Result<Pairs, StoreError>,
+) -> Result<Pairs, StoreError> {
+    // As many more as changes may remove.
+    let wanted = most.saturating_add(changed.values().filter(|value| value.is_none()).count());
+    let stored = read(wanted)?;
+    // Nothing is known of what is stored behind the last one, if there may be more.
+    let last = stored.last().filter(|_| stored.len() == wanted).map(|(key, _)| key.clone());
+    let is_known = |key: &Key| last.as_ref().is_none_or(|last| if descending { key >= last } else { key <= last });
+    let mut all: Changed = stored.into_iter().map(|(key, value)| (key, Some(value))).collect();
+    all.extend(changed.iter().filter(|(key, _)| is_known(key)).map(|(key, value)| (key.clone(), value.clone())));
+    let left = all.into_iter().filter_map(|(key, value)| Some((key, value?)));
+    Ok(if descending { left.rev().take(most).collect() } else { left.take(most).collect() })
 }
 
 impl View for Changes {
@@ -182,26 +193,18 @@ impl View for Changes {
     }
 
     fn scan(&self, prefix: &Key, after: Option<&Key>, most: usize) -> Result<Pairs, StoreError> {
-        let read = most.saturating_add(self.removed());
-        let stored = state::scan(&mut |sql, values| self.query(sql, values), prefix, after, read)?;
-        let last = if stored.len() == read { stored.last().map(|(key, _)| key.clone()) } else { None };
-        let inside = |key: &Key| {
-            key.kind() == prefix.kind()
-                && key.rest().starts_with(prefix.rest())
-                && after.is_none_or(|after| key > after)
-                && last.as_ref().is_none_or(|last| key <= last)
-        };
-        Ok(self.overlaid(stored, inside, most, false))
+        let begins = |key: &Key| key.kind() == prefix.kind() && key.rest().starts_with(prefix.rest());
+        let changed = self.changed(|key| begins(key) && after.is_none_or(|after| key > after));
+        laid_over(&changed, most, false, |most| {
+            state::scan(&mut |sql, values| self.query(sql, values), prefix, after, most)
+        })
     }
 
     fn scan_down(&self, prefix: &Key, below: &Key, most: usize) -> Result<Pairs, StoreError> {
-        let read = most.saturating_add(self.removed());
-        let stored = state::scan_down(&mut |sql, values| self.query(sql, values), prefix, below, read)?;
-        let last = if stored.len() == read { stored.last().map(|(key, _)| key.clone()) } else { None };
-        let inside = |key: &Key| {
-            key >= prefix && key < below && key.kind() == prefix.kind() && last.as_ref().is_none_or(|last| key >= last)
-        };
-        Ok(self.overlaid(stored, inside, most, true))
+        let changed = self.changed(|key| key >= prefix && key < below);
+        laid_over(&changed, most, true, |most| {
+            state::scan_down(&mut |sql, values| self.query(sql, values), prefix, below, most)
+        })
     }
 
     fn wait_until_logged(&self) {}
@@ -254,5 +257,45 @@ impl ViewMut for Changes {
 
     fn gathered(&self) -> usize {
         0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key(byte: u8) -> Key {
+        Key::new(ValueKind::Owed, vec![byte])
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_is_what_would_be_there_after_the_commit(
+            stored in proptest::collection::btree_set(0u8..40, 0..30),
+            changes in proptest::collection::btree_map(0u8..40, proptest::option::of(100u8..200), 0..30),
+            most in 0usize..20,
+            descending: bool,
+        ) {
+            let changed: Changed = changes.into_iter().map(|(byte, value)| (key(byte), value.map(|value| vec![value]))).collect();
+            let pair = |byte: &u8| (key(*byte), vec![*byte]);
+            let read = |most: usize| -> Result<Pairs, StoreError> {
+                let all = stored.iter().map(pair);
+                Ok(if descending { all.rev().take(most).collect() } else { all.take(most).collect() })
+            };
+            let mut after: BTreeMap<Key, Vec<u8>> = stored.iter().map(pair).collect();
+            for (key, value) in &changed {
+                match value {
+                    Some(value) => drop(after.insert(key.clone(), value.clone())),
+                    None => drop(after.remove(key)),
+                }
+            }
+            let wanted: Pairs = match descending {
+                true => after.into_iter().rev().take(most).collect(),
+                false => after.into_iter().take(most).collect(),
+            };
+            prop_assert_eq!(laid_over(&changed, most, descending, read).unwrap(), wanted);
+        }
     }
 }
