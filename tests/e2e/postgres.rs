@@ -194,6 +194,15 @@ fn without_the_standbys_that_it_wants_nothing_is_accepted() {
     });
     assert!(ready.contains("`replicas` in [store]"), "{ready}");
     daemon.api().post("/v1/events", &event("call.new", "c1")).expect(503);
+    // So it is when the server was away meanwhile.
+    crash(&cluster);
+    daemon.wait_for_saying("nothing is accepted until PostgreSQL answers again");
+    daemon.wait_for_saying("PostgreSQL answers again");
+    until("it is not ready for the same reason", || {
+        let reply = daemon.api().get("/readyz");
+        (reply.status == 503 && reply.text().contains("`replicas` in [store]")).then_some(())
+    });
+    daemon.api().post("/v1/events", &event("call.new", "c1")).expect(503);
 }
 
 #[test]

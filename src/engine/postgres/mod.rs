@@ -124,10 +124,6 @@ pub(crate) fn open(
     schema::prepare(connection.client(), &connector)?;
     node::acquire(&mut connection, &at.schema)?;
     let said = |error: postgres::Error| Refusal(describe(&error));
-    // The writer's statements find few rows by their keys, whatever the server's statistics say.
-    let plans = "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off; SET plan_cache_mode = \
-                 force_generic_plan";
-    connection.client().batch_execute(plans).map_err(said)?;
     let node = Id(fresh_bits(now));
     let position = node::take(&mut connection, node).map_err(said)?;
     retention::make_partitions(&mut connection, now).map_err(said)?;

@@ -353,6 +353,8 @@ impl Writer {
         self.state.results = results;
         self.state.unknown = unknown;
         self.state.away = Some((Instant::now(), AGAIN_FIRST));
+        // Whoever answers next may have other standbys.
+        (self.state.alive, self.state.lacking) = (None, false);
     }
 
     /// Connects again, if it is time; returns whether the server is there.
