@@ -15,6 +15,12 @@ const EVERY: u64 = 0;
 /// Instead of a company: the record does not name its owner.
 const UNKNOWN: u64 = 1;
 
+/// The key of the same term for all companies together: for engines that find a value of all companies by one key.
+#[cfg(feature = "postgres")]
+pub(crate) const fn of_all_companies(key: u64) -> u64 {
+    key & !((1 << OF_COMPANY) - 1)
+}
+
 /// What a record may be about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Term<'a> {

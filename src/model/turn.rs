@@ -50,6 +50,20 @@ pub(crate) struct Carried {
     pub(crate) has_work: bool,
 }
 
+impl Carried {
+    /// The state after a start, which resumes whatever was in progress.
+    pub(crate) fn after_start(threads: Arc<Mutex<Threads>>, redactions: Arc<Redactions>) -> Self {
+        Self {
+            threads,
+            redactions,
+            ahead: ReadAhead::default(),
+            expiry: Expiry::default(),
+            progress: Progress::default(),
+            has_work: true,
+        }
+    }
+}
+
 /// The progress of each maintenance task.
 #[derive(Debug)]
 pub(crate) struct Progress {

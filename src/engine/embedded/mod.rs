@@ -82,12 +82,10 @@ use crate::engine::embedded::position::CheckpointPosition;
 use crate::engine::queue::Control;
 use crate::engine::{Engine, Listeners, reader};
 use crate::model::conversations::Threads;
-use crate::model::expiry::Expiry;
 use crate::model::handler::Handler;
-use crate::model::read_ahead::ReadAhead;
 use crate::model::registry::Registry;
 use crate::model::settings::Settings;
-use crate::model::turn::{Carried, Progress};
+use crate::model::turn::Carried;
 
 use self::engine::Embedded;
 use self::erasing::Erasures;
@@ -165,15 +163,7 @@ impl Opened {
     ) -> io::Result<Running> {
         let Self { engine, registry, mut wal_writer, position, settings } = self;
         wal_writer.set_segment_bytes(reclaim::segment_bytes(&settings.retention, engine.wal.bytes()));
-        let carried = Carried {
-            threads,
-            redactions: engine.erasures.redactions().clone(),
-            ahead: ReadAhead::default(),
-            expiry: Expiry::default(),
-            progress: Progress::default(),
-            // Resume whatever was in progress when the store was closed.
-            has_work: true,
-        };
+        let carried = Carried::after_start(threads, engine.erasures.redactions().clone());
         // Before retention starts, which may drop the records that the handler reads here.
         let kept = (engine.view(), engine.log());
         let handler = Handler::new(settings, position.last_id, registry.clone(), carried, kept);

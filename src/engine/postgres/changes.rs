@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 
-use crate::engine::postgres::connect::{Refusal, describe, store_error};
+use crate::engine::postgres::connect::{Refusal, store_error};
 use crate::engine::postgres::connection::{Connection, Values};
 use crate::engine::postgres::kinds;
 use crate::engine::postgres::state::{self, Unreadable};
@@ -62,7 +62,7 @@ impl Changes {
         let Some(connection) = connection.as_mut() else {
             return Err((StoreError::Unavailable, Refusal("PostgreSQL is away".to_owned())));
         };
-        work(connection).map_err(|error| (store_error(&error), Refusal(describe(&error))))
+        work(connection).map_err(|error| (store_error(&error), error.into()))
     }
 
     /// Why a statement failed, in words, since this was last asked.

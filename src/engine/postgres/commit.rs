@@ -6,10 +6,9 @@ use crate::engine::postgres::changes::Changed;
 use crate::engine::postgres::connection::Connection;
 use crate::engine::postgres::id::Id;
 use crate::engine::postgres::kinds;
-use crate::engine::postgres::log::of_all_companies;
 use crate::model::key::ValueKind;
 use crate::model::record::{SCHEMA, VERSION};
-use crate::model::term::Terms;
+use crate::model::term::{Terms, of_all_companies};
 use crate::model::view::{Pairs, Sink};
 
 /// Everything at once. The division fails, and with it the whole, if the tables are no longer this daemon's.

@@ -48,6 +48,12 @@ impl fmt::Display for Refusal {
     }
 }
 
+impl From<postgres::Error> for Refusal {
+    fn from(error: postgres::Error) -> Self {
+        Self(describe(&error))
+    }
+}
+
 impl Connector {
     /// Connections to `url`, whose tables are in `schema`, which must be a plain lower-case name.
     ///
@@ -97,14 +103,14 @@ impl Connector {
         // A local socket has no name that a certificate could be for: rustls would refuse it before anything is sent.
         let local = self.config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
         let made = if local { self.config.connect(NoTls) } else { self.config.connect(self.tls.clone()) };
-        let mut client = made.map_err(|error| self.refusal(&error))?;
+        let mut client = made?;
         self.prepare(&mut client)?;
         Ok(client)
     }
 
     fn prepare(&self, client: &mut Client) -> Result<(), Refusal> {
         let asked = client.query_one("SELECT current_setting('server_version_num')::int, pg_is_in_recovery()", &[]);
-        let row = asked.map_err(|error| self.refusal(&error))?;
+        let row = asked?;
         let (version, standby): (i32, bool) = (row.get(0), row.get(1));
         if version < OLDEST_SERVER {
             let version = version / 10_000;
@@ -123,12 +129,7 @@ impl Connector {
              force_custom_plan; SET jit = off; SET client_min_messages = warning",
             self.schema
         );
-        client.batch_execute(&settings).map_err(|error| self.refusal(&error))
-    }
-
-    /// An error of the client as a sentence.
-    pub(super) fn refusal(&self, error: &postgres::Error) -> Refusal {
-        Refusal(describe(error))
+        Ok(client.batch_execute(&settings)?)
     }
 }
 

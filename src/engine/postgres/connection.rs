@@ -7,7 +7,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use postgres::types::ToSql;
 use postgres::{Client, Error, Row, Statement};
 
-use crate::engine::postgres::connect::{Connector, Refusal, store_error};
+use crate::engine::postgres::connect::{Connector, Refusal, describe, store_error};
 use crate::model::error::StoreError;
 use crate::model::lock::lock;
 
@@ -89,7 +89,7 @@ impl Pool {
             match read {
                 Err(_) if lost && !fresh => {}
                 Err(error) => {
-                    self.warn(&self.connector.refusal(&error));
+                    self.warn(&describe(&error));
                     return Err(store_error(&error));
                 }
                 Ok(rows) => {
@@ -110,7 +110,7 @@ impl Pool {
         let lost = connection.is_closed();
         self.put_back(Some(connection).filter(|_| !lost));
         done.map_err(|error| {
-            tracing::warn!("{}", self.connector.refusal(&error));
+            tracing::warn!("{}", describe(&error));
             store_error(&error)
         })
     }
@@ -131,12 +131,12 @@ impl Pool {
         drop(idle);
         Connection::open(&self.connector).map(|connection| (connection, true)).map_err(|refusal| {
             self.put_back(None);
-            self.warn(&refusal);
+            self.warn(&refusal.0);
             StoreError::Unavailable
         })
     }
 
-    fn warn(&self, refusal: &Refusal) {
+    fn warn(&self, refusal: &str) {
         if !self.failing.swap(true, Ordering::Relaxed) {
             tracing::warn!("PostgreSQL could not be read: {refusal}");
         }

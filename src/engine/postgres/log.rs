@@ -13,14 +13,20 @@ use crate::engine::postgres::connection::Pool;
 use crate::engine::postgres::id::Id;
 use crate::engine::postgres::kinds;
 use crate::model::error::StoreError;
-use crate::model::record::{Head, SCHEMA};
+use crate::model::record::{Class, Head, SCHEMA};
 use crate::model::redactions::Index;
-use crate::model::term::{Lookup, Owner, Term};
+use crate::model::term::{Lookup, Owner, Term, of_all_companies};
 use crate::model::view::{Log, Reached, Sample, Tally, Visit, Wanted, Work};
 
 const COLUMNS: &str = "SELECT id, kind, version, payload FROM records";
-/// The classes with ids of their own, by number.
-const CLASSES: [i16; 5] = [1, 2, 3, 4, 5];
+/// All classes.
+const CLASSES: [i16; 5] = [
+    kinds::class(Class::Event),
+    kinds::class(Class::WithEvent),
+    kinds::class(Class::LogEntry),
+    kinds::class(Class::Message),
+    kinds::class(Class::Other),
+];
 /// How many records are read with one statement: first, and at most.
 const READ_FIRST: i64 = 32;
 const READ_MOST: i64 = 512;
@@ -33,11 +39,6 @@ pub(super) struct Records {
     pub(super) tally: Tally,
     /// Rules by which what is read is redacted.
     pub(super) redaction: Arc<RwLock<Index>>,
-}
-
-/// The key under which records of all companies are listed, for one that names a company.
-pub(super) const fn of_all_companies(key: u64) -> u64 {
-    key & !((1 << 23) - 1)
 }
 
 fn signed(key: u64) -> i64 {
@@ -68,10 +69,7 @@ fn classes(kinds: &[u8]) -> Vec<i16> {
 impl Records {
     /// Passes a row to `visit`, redacted.
     fn pass<T>(&self, row: &Row, work: Option<&Work<'_>>, visit: impl FnOnce(Head, &[u8]) -> T) -> T {
-        let (id, kind, version): (Id, i16, i16) = (row.get(0), row.get(1), row.get(2));
-        let payload: &[u8] = row.get(3);
-        let byte = |number: i16| u8::try_from(number).unwrap_or(u8::MAX);
-        let head = Head { version: byte(version), kind: byte(kind), continues: false, batch: 0, id: id.0 };
+        let (head, payload) = record_in(row);
         if let Some(work) = work {
             work.frame(payload.len() as u64);
         }
@@ -112,9 +110,16 @@ impl Records {
     }
 }
 
+/// A record as read with its id, kind, version and payload, in this order.
+pub(super) fn record_in(row: &Row) -> (Head, &[u8]) {
+    let byte = |column: usize| u8::try_from(row.get::<_, i16>(column)).unwrap_or(u8::MAX);
+    let head = Head { version: byte(2), kind: byte(1), continues: false, batch: 0, id: row.get::<_, Id>(0).0 };
+    (head, row.get(3))
+}
+
 /// The class of events, which carry the deliveries they begin.
 fn classes_of_events() -> Vec<i16> {
-    vec![1]
+    vec![kinds::class(Class::Event)]
 }
 
 impl Log for Records {

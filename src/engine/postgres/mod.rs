@@ -31,7 +31,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
 
 use self::changes::Changes;
-use self::connect::{Connector, Refusal, describe};
+use self::connect::{Connector, Refusal};
 use self::connection::{Connection, Pool};
 use self::engine::Postgres;
 use self::id::Id;
@@ -48,16 +48,13 @@ use crate::engine::{Listeners, reader};
 use crate::model::conversations;
 use crate::model::conversations::Threads;
 use crate::model::error::StoreError;
-use crate::model::expiry::Expiry;
 use crate::model::handler::Handler;
 use crate::model::load;
 use crate::model::lock::lock;
-use crate::model::read_ahead::ReadAhead;
-use crate::model::redaction::Rule;
 use crate::model::redactions::{Index, Redactions};
 use crate::model::registry::Registry;
 use crate::model::settings::Settings;
-use crate::model::turn::{Carried, Progress, fresh_bits};
+use crate::model::turn::{Carried, fresh_bits};
 use crate::model::view::{Tally, View};
 
 /// Where the data is.
@@ -123,14 +120,14 @@ pub(crate) fn open(
     let mut connection = Connection::open(&connector)?;
     schema::prepare(connection.client(), &connector)?;
     node::acquire(&mut connection, &at.schema)?;
-    let said = |error: postgres::Error| Refusal(describe(&error));
     let node = Id(fresh_bits(now));
-    let position = node::take(&mut connection, node).map_err(said)?;
-    retention::make_partitions(&mut connection, now).map_err(said)?;
+    let position = node::take(&mut connection, node).map_err(Refusal::from)?;
+    retention::make_partitions(&mut connection, now).map_err(Refusal::from)?;
     let unreadable = Unreadable::default();
     let pool = Arc::new(Pool::new(connector.clone(), at.pool));
     let changes = Arc::new(Changes::new(connection, unreadable.clone()));
-    let rules = erasing(&pool)?;
+    let unread = |error: StoreError| Refusal(format!("the tables of the schema {} cannot be read: {error}", at.schema));
+    let rules = retention::rules(&pool).map_err(unread)?;
     let redaction = Arc::new(RwLock::new(Index::of(&rules)));
     let engine = Postgres {
         reader: Reader { pool: pool.clone(), unreadable },
@@ -147,7 +144,6 @@ pub(crate) fn open(
     };
     let next_number = SubscriptionNumber::new(position.next_number);
     let registry = Arc::new(Mutex::new(Registry::numbering_from(next_number, Arc::new(keys))));
-    let unread = |error: StoreError| Refusal(format!("the tables of the schema {} cannot be read: {error}", at.schema));
     registry::load(&changes, &registry, next_number).map_err(unread)?;
     load::rebuild_health(&*changes, &registry, &*engine.records).map_err(unread)?;
     conversations::build_company_order(&*changes).map_err(unread)?;
@@ -162,15 +158,6 @@ pub(crate) fn open(
         replicas: at.replicas.into(),
         settings,
     })
-}
-
-/// The rules of erasures that are not complete.
-fn erasing(pool: &Pool) -> Result<Vec<Arc<Rule>>, OpenError> {
-    let rows = pool.query("SELECT rule FROM erasing ORDER BY id", &[]);
-    let rows = rows.map_err(|error| Refusal(format!("the table `erasing` cannot be read: {error}")))?;
-    let damaged = || Refusal("the table `erasing` has a rule that cannot be read".to_owned());
-    let rule = |row: &postgres::Row| Rule::from_json(row.get(0)).map(Arc::new).ok_or_else(damaged);
-    Ok(rows.iter().map(rule).collect::<Result<_, Refusal>>()?)
 }
 
 impl Opened {
@@ -218,14 +205,7 @@ impl Opened {
         let (of_handler, kept, view) = (engine.clone(), threads.clone(), changes.clone());
         let shared = registry.clone();
         let make_handler = move |settings: Settings, last_id: u128| {
-            let carried = Carried {
-                threads: kept.clone(),
-                redactions: of_handler.redactions.clone(),
-                ahead: ReadAhead::default(),
-                expiry: Expiry::default(),
-                progress: Progress::default(),
-                has_work: true,
-            };
+            let carried = Carried::after_start(kept.clone(), of_handler.redactions.clone());
             let view: &dyn View = &*view;
             let mut handler = Handler::new(settings, last_id, shared.clone(), carried, (view, &*of_handler.records))?;
             // There are no snapshots here, but by one the secrets are sealed that the current key does not seal.

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::engine::postgres::connect::{Refusal, describe};
+use crate::engine::postgres::connect::Refusal;
 use crate::engine::postgres::connection::Connection;
 use crate::engine::postgres::id::Id;
 
@@ -41,10 +41,10 @@ const PLANS: &str = "SET enable_hashjoin = off; SET enable_mergejoin = off; SET 
 /// # Errors
 /// Another daemon goes on, or the server fails.
 pub(super) fn acquire(connection: &mut Connection, schema: &str) -> Result<(), Refusal> {
-    connection.client().batch_execute(PLANS).map_err(|error| Refusal(describe(&error)))?;
+    connection.client().batch_execute(PLANS)?;
     let until = Instant::now() + WAIT;
     loop {
-        if lock(connection, schema).map_err(|error| Refusal(describe(&error)))? {
+        if lock(connection, schema)? {
             return Ok(());
         }
         if Instant::now() > until {

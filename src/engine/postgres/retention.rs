@@ -18,10 +18,11 @@ use crate::core::id::ErasureId;
 use crate::core::time::Timestamp;
 use crate::engine::postgres::commit::array;
 use crate::engine::postgres::connect::describe;
-use crate::engine::postgres::connection::Connection;
+use crate::engine::postgres::connection::{Connection, Pool};
 use crate::engine::postgres::engine::Postgres;
 use crate::engine::postgres::id::Id;
 use crate::engine::postgres::kinds;
+use crate::engine::postgres::log::record_in;
 use crate::engine::queue::Control;
 use crate::engine::wait_for;
 use crate::model::command::Command;
@@ -133,6 +134,16 @@ pub(super) fn make_partitions(connection: &mut Connection, now: Timestamp) -> Re
     Ok(())
 }
 
+/// The rules of erasures that are not complete.
+///
+/// # Errors
+/// The server cannot be reached, or a rule cannot be read.
+pub(super) fn rules(pool: &Pool) -> Result<Vec<Arc<Rule>>, StoreError> {
+    let damaged = || StoreError::corrupt_state("has a rule of an erasure that cannot be read");
+    let rule = |row: &Row| Rule::from_json(row.get(0)).map(Arc::new).ok_or_else(damaged);
+    pool.query("SELECT rule FROM erasing ORDER BY id", &[])?.iter().map(rule).collect()
+}
+
 struct Worker {
     engine: Arc<Postgres>,
 }
@@ -239,8 +250,7 @@ impl Worker {
 
     /// Carries out all erasures that are not complete.
     fn erase(&self, now: Timestamp) -> Result<(), StoreError> {
-        let rows = self.engine.pool.query("SELECT rule FROM erasing ORDER BY id", &[])?;
-        let rules: Vec<Arc<Rule>> = rows.iter().filter_map(|row| Rule::from_json(row.get(0))).map(Arc::new).collect();
+        let rules = rules(&self.engine.pool)?;
         if rules.is_empty() {
             return Ok(());
         }
@@ -282,13 +292,6 @@ impl Worker {
             }
         }
     }
-}
-
-/// A record as read with its id, kind, version and payload.
-fn record_in(row: &Row) -> (Head, &[u8]) {
-    let byte = |column: usize| u8::try_from(row.get::<_, i16>(column)).unwrap_or(u8::MAX);
-    let head = Head { version: byte(2), kind: byte(1), continues: false, batch: 0, id: row.get::<_, Id>(0).0 };
-    (head, row.get(3))
 }
 
 #[cfg(test)]

@@ -63,18 +63,16 @@ CREATE TABLE erasing (id uuid PRIMARY KEY, rule text NOT NULL);
 /// # Errors
 /// The schema is of a newer version, or holds something else; it is unchanged then. Or the server fails.
 pub(super) fn prepare(client: &mut Client, connector: &Connector) -> Result<(), Refusal> {
-    let said = |error: &postgres::Error| connector.refusal(error);
     let schema = connector.schema();
-    let mut turn = client.transaction().map_err(|error| said(&error))?;
-    turn.execute("SELECT pg_advisory_xact_lock($1)", &[&UPGRADE_LOCK]).map_err(|error| said(&error))?;
-    match found(&mut turn, schema).map_err(|error| said(&error))? {
+    let mut turn = client.transaction()?;
+    turn.execute("SELECT pg_advisory_xact_lock($1)", &[&UPGRADE_LOCK])?;
+    match found(&mut turn, schema)? {
         Found::Nothing => {
             let exists = turn.query_one("SELECT to_regnamespace(quote_ident($1)) IS NOT NULL", &[&schema]);
-            if !exists.map_err(|error| said(&error))?.get::<_, bool>(0) {
-                turn.batch_execute(&format!("CREATE SCHEMA \"{schema}\"")).map_err(|error| said(&error))?;
+            if !exists?.get::<_, bool>(0) {
+                turn.batch_execute(&format!("CREATE SCHEMA \"{schema}\""))?;
             }
-            turn.batch_execute(&format!("SET LOCAL search_path = \"{schema}\"; {TABLES}"))
-                .map_err(|error| said(&error))?;
+            turn.batch_execute(&format!("SET LOCAL search_path = \"{schema}\"; {TABLES}"))?;
         }
         Found::Version(VERSION) => {}
         Found::Version(newer) => {
@@ -90,7 +88,7 @@ pub(super) fn prepare(client: &mut Client, connector: &Connector) -> Result<(), 
             )));
         }
     }
-    turn.commit().map_err(|error| said(&error))
+    Ok(turn.commit()?)
 }
 
 enum Found {

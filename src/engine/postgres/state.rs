@@ -15,7 +15,7 @@ use crate::model::lock::lock;
 use crate::model::view::{Pairs, View};
 
 /// Reads one value.
-pub(super) const GET: &str = "SELECT value FROM state WHERE kind = $1 AND key = $2";
+const GET: &str = "SELECT value FROM state WHERE kind = $1 AND key = $2";
 const SCAN: &str = "SELECT key, value FROM state WHERE kind = $1 AND key >= $2 AND ($3::bytea IS NULL OR key < $3) \
                     ORDER BY key LIMIT $4";
 const SCAN_DOWN: &str =

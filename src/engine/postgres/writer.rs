@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::core::time::{Moment, Timestamp};
 use crate::engine::postgres::changes::Changes;
 use crate::engine::postgres::commit::{Marks, Rows, is_fenced};
-use crate::engine::postgres::connect::{Connector, Refusal, describe};
+use crate::engine::postgres::connect::{Connector, Refusal};
 use crate::engine::postgres::connection::Connection;
 use crate::engine::postgres::engine::Postgres;
 use crate::engine::postgres::id::Id;
@@ -382,7 +382,7 @@ impl Writer {
     fn reconnect(&mut self) -> Result<(), NotConnected> {
         let mut connection = Connection::open(&self.connector)?;
         node::acquire(&mut connection, self.connector.schema())?;
-        let found = node::position(&mut connection).map_err(|error| Refusal(describe(&error)))?;
+        let found = node::position(&mut connection).map_err(Refusal::from)?;
         if found.node != Some(self.node) {
             return Err(self.taken_over().into());
         }
