@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::core::time::{Moment, Timestamp};
 use crate::model::command::{AttemptResult, Busy, Command, Reply};
-use crate::model::error::StoreError;
+use crate::model::error::{Outage, StoreError};
 use crate::model::handler::Answer;
 use crate::model::notice::{Committed, StoreEvent};
 use crate::model::redaction::Rule;
@@ -98,7 +98,7 @@ pub(crate) fn wait_for<T: Send + 'static>(
     engine: &dyn Engine,
     command: impl Fn(Reply<T>) -> Command,
 ) -> Result<T, StoreError> {
-    hand_in(engine, command)?.recv().map_err(|_| StoreError::Unavailable)?
+    hand_in(engine, command)?.recv().map_err(|_| StoreError::Unavailable(Outage::Ended))?
 }
 
 /// Submits a command; waits only for a free slot in the write queue.

@@ -24,7 +24,7 @@ pub use crate::model::calls::{CallFilter, CallStory};
 pub use crate::model::command::{Accepted, AttemptResult, Busy, Replay, Reply};
 pub use crate::model::conversations::{ConversationFilter, PostedMessage, PreparedMessage, Shown as ShownConversation};
 pub use crate::model::erasure::Erasure;
-pub use crate::model::error::StoreError;
+pub use crate::model::error::{Outage, StoreError};
 pub use crate::model::filter::{DeliveryFilter, EventFilter, LogFilter, ReplayFilter, ReportFilter};
 pub use crate::model::health::{Counts, Health};
 pub use crate::model::known::{KnownDelivery, KnownEvent};

@@ -13,7 +13,7 @@ use postgres::{Client, Config, NoTls};
 use rustls::{ClientConfig, RootCertStore};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::model::error::StoreError;
+use crate::model::error::{Outage, StoreError};
 
 /// Time limit of connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -181,6 +181,6 @@ pub(super) fn store_error(error: &postgres::Error) -> StoreError {
         Some(code) if *code == SqlState::DATA_CORRUPTED || *code == SqlState::INDEX_CORRUPTED => {
             StoreError::corrupt_state(format!("is damaged: {}", describe(error)))
         }
-        _ => StoreError::Unavailable,
+        _ => StoreError::Unavailable(Outage::Away),
     }
 }

@@ -22,7 +22,7 @@ use crate::engine::queue::{Batch, Control};
 use crate::engine::{Answers, Listeners};
 use crate::model::command::{AttemptResult, Command};
 use crate::model::conversations::Threads;
-use crate::model::error::StoreError;
+use crate::model::error::{Outage, StoreError};
 use crate::model::handler::{Answer, Handler};
 use crate::model::lock::lock;
 use crate::model::notice::{Committed, StoreEvent};
@@ -109,6 +109,11 @@ impl From<Ended> for NotConnected {
     }
 }
 
+/// Replies that nothing is written at present.
+fn refuse(commands: Vec<Command>, why: Outage) {
+    commands.into_iter().for_each(|command| command.refuse_with(&StoreError::Unavailable(why)));
+}
+
 impl Writer {
     /// Runs until the queue is closed and empty, or another daemon has taken over.
     pub(super) fn run(mut self) {
@@ -120,7 +125,7 @@ impl Writer {
         };
         let ends = "nothing more is accepted, and the daemon ends; what was answered 202 is committed";
         (self.listeners.failed)(format!("{why}; {ends}"));
-        self.handler.refuse();
+        self.handler.refuse(&StoreError::Unavailable(Outage::Ended));
         self.engine.queue.fail();
     }
 
@@ -133,7 +138,7 @@ impl Writer {
             }
             self.state.results.extend(results);
             if self.state.away.is_some() && !self.reconnect_if_due()? {
-                commands.into_iter().for_each(Command::refuse);
+                refuse(commands, Outage::Away);
                 if self.state.closing {
                     return Ok(());
                 }
@@ -141,7 +146,7 @@ impl Writer {
             }
             self.check_replicas_if_due();
             if self.state.lacking {
-                commands.into_iter().for_each(Command::refuse);
+                refuse(commands, Outage::Standbys);
                 self.commit(Vec::new())?;
             } else {
                 self.commit(commands)?;
@@ -249,7 +254,7 @@ impl Writer {
         let keys = commands.iter().flat_map(read_set::of_command).chain(results.iter().map(read_set::of_result));
         let ahead = changes.prefetch(keys.collect()).and_then(|()| changes.repair());
         if let Err(error) = ahead {
-            commands.into_iter().for_each(Command::refuse);
+            commands.into_iter().for_each(|command| command.refuse_with(&error));
             return Err(error);
         }
         let now = at.at;
@@ -294,7 +299,7 @@ impl Writer {
             written
         });
         if fenced {
-            self.give(answers, Err(StoreError::Unavailable));
+            self.give(answers, Err(StoreError::Unavailable(Outage::Away)));
             return Err(self.taken_over());
         }
         match written {
@@ -319,6 +324,11 @@ impl Writer {
                 if let StoreError::DiskFull(why) = &error {
                     self.engine.set_full(Some(why.clone()));
                 }
+                // The connection may have been lost while the commit was made.
+                let error = match error {
+                    StoreError::Unavailable(_) => StoreError::Unavailable(Outage::Unknown),
+                    other => other,
+                };
                 self.give(answers, Err(error));
                 let unknown = Unknown { batch: marks.batch, decided_at, events, requests, results: results.len() };
                 self.lose(results, Some(unknown), &refusal.0);
@@ -349,7 +359,7 @@ impl Writer {
         tracing::error!("{why}; nothing is accepted until PostgreSQL answers again, and what is owed stays");
         self.changes.set_connection(None);
         self.engine.set_away(Some(why.to_owned()));
-        self.handler.refuse();
+        self.handler.refuse(&StoreError::Unavailable(Outage::Unknown));
         self.state.results = results;
         self.state.unknown = unknown;
         self.state.away = Some((Instant::now(), AGAIN_FIRST));
