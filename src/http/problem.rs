@@ -295,9 +295,8 @@ mod tests {
         let path = || std::path::PathBuf::from("/var/lib/hookswitch/journal/000001.log");
         let (corrupt, io) =
             (|detail| StoreError::Corrupt { path: path(), detail }, |detail| StoreError::Io { path: path(), detail });
-        let unavailable = |outage, advice| {
-            (StoreError::Unavailable(outage), 503, "Service Unavailable", "retry-after: 5\n", advice)
-        };
+        let unavailable =
+            |outage, advice| (StoreError::Unavailable(outage), 503, "Service Unavailable", "retry-after: 5\n", advice);
         let table: [(StoreError, u16, &str, &str, &str); 12] = [
             (StoreError::Busy, 503, "Service Unavailable", "retry-after: 1\n", "ask again"),
             (StoreError::NotFound, 404, "Not Found", "", "nothing with this id"),

@@ -19,7 +19,7 @@ use crate::space::skipped;
 use crate::wait;
 
 /// A cluster; `None` if PostgreSQL is not on this machine and need not be.
-fn cluster() -> Option<Cluster> {
+pub(crate) fn cluster() -> Option<Cluster> {
     match programs() {
         Ok(_) => Some(Cluster::start().unwrap_or_else(|why| panic!("{why}"))),
         Err(missing) => {
@@ -31,18 +31,18 @@ fn cluster() -> Option<Cluster> {
 }
 
 /// A home whose data is in `schema` of the cluster.
-fn home(cluster: &Cluster, schema: &str) -> Home {
+pub(crate) fn home(cluster: &Cluster, schema: &str) -> Home {
     let url = format!("{:?}", cluster.url());
     Home::new().set("store.engine", "\"postgres\"").set("store.url", &url).set("store.schema", &format!("{schema:?}"))
 }
 
 /// Waits until `ask` finds something.
 #[track_caller]
-fn until<R>(what: &str, mut ask: impl FnMut() -> Option<R>) -> R {
+pub(crate) fn until<R>(what: &str, mut ask: impl FnMut() -> Option<R>) -> R {
     wait::eventually(what, || ask().ok_or_else(|| "not yet".to_owned()))
 }
 
-fn sql(cluster: &Cluster) -> Sql {
+pub(crate) fn sql(cluster: &Cluster) -> Sql {
     Sql::connect(&cluster.url(), NoTls).expect("a connection to the cluster")
 }
 
@@ -53,7 +53,7 @@ fn crash(cluster: &Cluster) {
 }
 
 /// The processes of the server, without the one that watches them.
-fn processes(cluster: &Cluster) -> Vec<Pid> {
+pub(crate) fn processes(cluster: &Cluster) -> Vec<Pid> {
     let postmaster = cluster.postmaster();
     let children = fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children")).unwrap();
     children.split_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap())).collect()

@@ -18,6 +18,7 @@ mod id;
 mod kinds;
 mod log;
 mod node;
+mod pooler;
 mod registry;
 mod retention;
 mod schema;
@@ -118,6 +119,7 @@ pub(crate) fn open(
 ) -> Result<Opened, OpenError> {
     let connector = Connector::new(&at.url, &at.schema)?;
     let mut connection = Connection::open(&connector)?;
+    pooler::check(&connector, connection.client())?;
     schema::prepare(connection.client(), &connector)?;
     node::acquire(&mut connection, &at.schema)?;
     let node = Id(fresh_bits(now));
