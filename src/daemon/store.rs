@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::fatal::{Cause, Fatal};
 use crate::config::{Config, PostgresStore, StoreEngine, UrlSource};
-use crate::core::database::DatabaseUrl;
+use crate::core::database::{DatabaseUrl, ServerFacts};
 use crate::core::seal::Keyring;
 use crate::core::time::Timestamp;
 use crate::core::token::{TokenHash, TokenText};
@@ -80,12 +80,38 @@ fn open_postgres(
     _: Option<Admin>,
     _: Timestamp,
 ) -> Result<(OpenedStore, Admin), Fatal> {
-    let url = database_url(store)?;
+    Err(without_postgres(&database_url(store)?))
+}
+
+#[cfg(not(feature = "postgres"))]
+fn without_postgres(url: &DatabaseUrl) -> Fatal {
     let what = format!(
         "this build has no PostgreSQL engine (it was compiled without the feature `postgres`), and `engine` in [store] is \
          \"postgres\" (with a database on {url}): set it to \"embedded\", or use another build"
     );
-    Err(Fatal::new(Cause::Configuration, what))
+    Fatal::new(Cause::Configuration, what)
+}
+
+/// Asks the database's server about itself, and changes nothing.
+///
+/// # Errors
+/// The URL is missing, or the server cannot be reached or used; with the remedy.
+pub fn inspect_database(store: &PostgresStore) -> Result<ServerFacts, String> {
+    let url = database_url(store).map_err(|fatal| fatal.to_string())?;
+    #[cfg(not(feature = "postgres"))]
+    return Err(without_postgres(&url).to_string());
+    #[cfg(feature = "postgres")]
+    crate::store::inspect_postgres(&postgres(store, &url), &super::clock::now)
+}
+
+#[cfg(feature = "postgres")]
+fn postgres(store: &PostgresStore, url: &DatabaseUrl) -> PostgresSettings {
+    PostgresSettings {
+        url: url.expose().to_owned(),
+        schema: store.schema.as_str().to_owned(),
+        pool: store.pool,
+        replicas: store.replicas,
+    }
 }
 
 #[cfg(feature = "postgres")]
@@ -96,13 +122,7 @@ fn open_postgres(
     given: Option<Admin>,
     now: Timestamp,
 ) -> Result<(OpenedStore, Admin), Fatal> {
-    let url = database_url(store)?;
-    let at = PostgresSettings {
-        url: url.expose().to_owned(),
-        schema: store.schema.as_str().to_owned(),
-        pool: store.pool,
-        replicas: store.replicas,
-    };
+    let at = postgres(store, &database_url(store)?);
     let idle = Store::open_postgres(&at, settings, keys, now).map_err(not_opened)?;
     let admin = match given {
         Some(given) => given,

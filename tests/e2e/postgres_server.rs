@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, owner};
-use crate::daemon::Home;
+use crate::daemon::{Home, hookswitch, run};
 use crate::platform::{event, with};
 use crate::postgres::{cluster, processes, sql, until};
 use crate::receiver::Receiver;
@@ -63,6 +63,56 @@ fn a_server_that_cannot_be_used_is_refused_by_its_cause_with_the_remedy() {
     sql.batch_execute("GRANT CREATE ON DATABASE postgres TO known").unwrap();
     (_, daemon) = home_at(&asked("known:right-one", "postgres")).start().stop();
     daemon.expect(0);
+}
+
+#[test]
+fn the_doctor_looks_at_the_server_and_the_daemon_on_it() {
+    let Some(cluster) = cluster() else { return };
+    sql(&cluster).batch_execute("CREATE ROLE poor LOGIN").unwrap();
+    let url = cluster.url();
+    let doctor = |url: &str, listen: &str, env: &[(&str, &str)]| {
+        let mut command = hookswitch();
+        command.args(["doctor", "--json"]).env("HOOKSWITCH_STORE__ENGINE", "postgres").envs(env.iter().copied());
+        command.env("HOOKSWITCH_STORE__URL", url).env("HOOKSWITCH_HTTP__LISTEN", listen);
+        run(command)
+    };
+    let check = |found: &Value, name: &str, state: &str, part: &str| {
+        let all = found["checks"].as_array().unwrap();
+        let one = all.iter().find(|check| check["check"] == name).unwrap_or_else(|| panic!("no {name}: {found}"));
+        assert_eq!(one["state"], state, "{one}");
+        assert!(one.to_string().contains(part), "{part}: {one}");
+    };
+    // The tests' clusters sync nothing.
+    let found = doctor(&url, "127.0.0.1:0", &[]).expect(1).json();
+    check(&found, "durability", "fail", "set fsync = on in postgresql.conf");
+    check(&found, "database", "ok", "the user hookswitch");
+    check(&found, "schema", "ok", "the first start makes its tables");
+    check(&found, "sessions", "ok", "no transaction pooler");
+    check(&found, "its clock", "ok", "this machine's");
+    check(&found, "vacuum", "ok", "");
+    check(&found, "standbys", "ok", "none is required");
+    let made = sql(&cluster).query_one("SELECT to_regnamespace('hookswitch') IS NULL", &[]);
+    assert!(made.unwrap().get::<_, bool>(0), "it made something");
+    let found = doctor(&url, "127.0.0.1:0", &[("HOOKSWITCH_STORE__REPLICAS", "1")]).expect(1).json();
+    check(&found, "standbys", "fail", "a COMMIT waits for 0");
+
+    let daemon = home_at(&url).start();
+    let listen = daemon.address.to_string();
+    let found = doctor(&url, &listen, &[]).expect(1).json();
+    check(&found, "schema", "ok", "has tables of version");
+    check(&found, "port", "ok", "a daemon answers");
+    check(&found, "version", "warn", "printed once, at its first start");
+    let found = doctor(&url, &listen, &[("HOOKSWITCH_TOKEN", daemon.home().token().as_str())]).expect(1).json();
+    check(&found, "version", "ok", "and so is the daemon");
+
+    let poor = url.replace("hookswitch@", "poor:hunter2@");
+    let found = doctor(&poor, "127.0.0.1:0", &[]).expect(1).json();
+    check(&found, "schema", "fail", "another `schema` in [store], or give the user the tables");
+    let found = doctor(&poor, "127.0.0.1:0", &[("HOOKSWITCH_STORE__SCHEMA", "other")]).expect(1).json();
+    check(&found, "schema", "fail", "GRANT CREATE ON DATABASE postgres TO poor");
+    let found = doctor("postgresql://u:hunter2@127.0.0.1:1/none", "127.0.0.1:0", &[]).expect(1).json();
+    check(&found, "database", "fail", "check host and port of `url` in [store]");
+    assert!(!found.to_string().contains("hunter2"), "{found}");
 }
 
 /// PgBouncer in front of a cluster.

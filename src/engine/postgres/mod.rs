@@ -15,6 +15,7 @@ mod connect;
 mod connection;
 pub(crate) mod engine;
 mod id;
+mod inspect;
 mod kinds;
 mod log;
 mod node;
@@ -24,6 +25,8 @@ mod retention;
 mod schema;
 mod state;
 mod writer;
+
+pub use self::inspect::inspect;
 
 use std::fmt;
 use std::io;

@@ -7,7 +7,7 @@ use postgres::{Client, Transaction};
 use crate::engine::postgres::connect::{Connector, Refusal};
 
 /// The version of the tables.
-const VERSION: i32 = 1;
+pub(super) const VERSION: i32 = 1;
 /// The key of the advisory lock under which tables are made and upgraded ("hookswit").
 const UPGRADE_LOCK: i64 = 0x686f_6f6b_7377_6974;
 
