@@ -61,8 +61,8 @@ pub(crate) trait Engine: Send + Sync {
     /// There is not. The message names the directory, the free space and the configuration key.
     fn admit(&self, bytes: u64) -> Result<(), String>;
 
-    /// The free space.
-    fn space(&self) -> DiskSpace;
+    /// The free space; `None` if the disk is a database server's.
+    fn space(&self) -> Option<DiskSpace>;
 
     /// Why new data is refused for lack of space; `None` if it is accepted.
     fn out_of_space(&self) -> Option<String>;
