@@ -51,6 +51,7 @@ mod pause;
 mod platform;
 mod posted;
 mod postgres;
+mod postgres_retention;
 mod postgres_server;
 mod probe;
 mod proxy;

@@ -19,6 +19,7 @@ mod inspect;
 mod kinds;
 mod log;
 mod node;
+mod partitions;
 mod pooler;
 mod registry;
 mod retention;
@@ -127,7 +128,7 @@ pub(crate) fn open(
     node::acquire(&mut connection, &at.schema)?;
     let node = Id(fresh_bits(now));
     let position = node::take(&mut connection, node).map_err(Refusal::from)?;
-    retention::make_partitions(&mut connection, now).map_err(Refusal::from)?;
+    partitions::make(&mut connection, now).map_err(Refusal::from)?;
     let unreadable = Unreadable::default();
     let pool = Arc::new(Pool::new(connector.clone(), at.pool));
     let changes = Arc::new(Changes::new(connection, unreadable.clone()));

@@ -258,10 +258,12 @@ impl Writer {
             return Err(error);
         }
         let now = at.at;
-        if self.state.expired.is_none_or(|last| now.duration_since(last) >= EXPIRE_EVERY) {
+        // Now and then in any case, and when many are new.
+        let anyway = self.state.expired.is_none_or(|last| now.duration_since(last) >= EXPIRE_EVERY);
+        if anyway {
             self.state.expired = Some(now);
-            self.handler.expire(&*changes, true, self.handler.last_id(), at.wall)?;
         }
+        self.handler.expire(&*changes, anyway, self.handler.last_id(), at.wall)?;
         let (view, log) = (&*changes, &*self.engine.records);
         let context = Context { now: at.wall, view, log, sink: rows };
         let mut outcome = self.handler.decide(commands, results, context, answers)?;
