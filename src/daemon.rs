@@ -42,6 +42,7 @@ use self::clock::now;
 use self::fatal::Cause;
 pub use self::fatal::Fatal;
 use self::heartbeat::Heartbeat;
+pub use self::store::inspect_database;
 pub use self::store::upgrade as upgrade_store;
 
 /// Time limit for requests to finish when the daemon stops.

@@ -48,8 +48,8 @@ pub struct Snapshot {
     pub subscriptions: [(&'static str, u64); 4],
     /// Size of the store's files, in bytes.
     pub store_bytes: u64,
-    /// Free bytes on the data directory's file system, and the required minimum.
-    pub disk: (u64, u64),
+    /// Free bytes on the data directory's file system, and the required minimum; `None` if there is no directory.
+    pub disk: Option<(u64, u64)>,
     /// Bytes of unread responses and incomplete bodies, and their limit.
     pub memory: (u64, u64),
 }
@@ -198,11 +198,15 @@ impl Metrics {
         self.alive.set(whole(now.senders_alive as u64));
         self.busy.set(whole(busy as u64));
         self.store.set(whole(now.store_bytes));
-        self.free.set(whole(now.disk.0));
-        self.least.set(whole(now.disk.1));
+        if let Some((free, least)) = now.disk {
+            self.free.set(whole(free));
+            self.least.set(whole(least));
+        }
         self.memory.set(whole(now.memory.0));
         self.memory_limit.set(whole(now.memory.1));
-        TextEncoder::new().encode_to_string(&self.registry.gather()).map_err(|error| error.to_string())
+        let mut families = self.registry.gather();
+        families.retain(|family| now.disk.is_some() || !family.name().starts_with("hookswitch_disk_"));
+        TextEncoder::new().encode_to_string(&families).map_err(|error| error.to_string())
     }
 }
 

@@ -65,19 +65,22 @@ impl Connection {
     /// # Errors
     /// The token has invalid characters.
     pub(super) fn credentials(&self) -> Result<Credentials, Failure> {
-        let given = self.token.as_ref().filter(|token| !token.expose().is_empty());
-        let credentials = match given {
-            Some(token) => Credentials {
-                token: Some(token.clone()),
-                origin: "The token was given by --token or HOOKSWITCH_TOKEN.".to_owned(),
-            },
-            None => Credentials::from_file(&self.data_dir.join("admin.token")),
-        };
-        credentials.checked()
+        Credentials::of(self.token.as_ref(), &self.data_dir.join("admin.token")).checked()
     }
 }
 
 impl Credentials {
+    /// The given token, unless it is empty, or else the one in `file`.
+    pub(super) fn of(given: Option<&Hidden>, file: &Path) -> Self {
+        match given.filter(|token| !token.expose().is_empty()) {
+            Some(token) => Self {
+                token: Some(token.clone()),
+                origin: "The token was given by --token or HOOKSWITCH_TOKEN.".to_owned(),
+            },
+            None => Self::from_file(file),
+        }
+    }
+
     /// The token in `file`.
     pub(super) fn from_file(file: &Path) -> Self {
         let mut text = String::new();
@@ -87,7 +90,8 @@ impl Credentials {
             token: None,
             origin: format!(
                 "No token was given: neither --token nor HOOKSWITCH_TOKEN is set, and {why}. \
-                 (--data-dir or HOOKSWITCH_DATA_DIR says where admin.token is.)"
+                 (--data-dir or HOOKSWITCH_DATA_DIR says where admin.token is. A daemon on PostgreSQL keeps no such file: its \
+                 admin token was printed once, at its first start.)"
             ),
         };
         match read {

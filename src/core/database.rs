@@ -150,6 +150,51 @@ impl fmt::Display for SchemaName {
     }
 }
 
+/// What a database server says of itself, as far as it matters to a daemon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerFacts {
+    /// Its version, such as `15.14`.
+    pub version: String,
+    /// The name of the database, and of the user there.
+    pub database: (String, String),
+    /// `fsync`.
+    pub fsync: bool,
+    /// `full_page_writes`.
+    pub full_page_writes: bool,
+    /// `autovacuum`.
+    pub autovacuum: bool,
+    /// `synchronous_commit`.
+    pub synchronous_commit: String,
+    /// `synchronous_standby_names`.
+    pub synchronous_names: String,
+    /// How many synchronous standbys follow; `None` if the user may not see it.
+    pub standbys: Option<u32>,
+    /// How far its clock is ahead of this machine's, in milliseconds.
+    pub ahead_ms: i64,
+    /// Why a session is not of one connection alone, with the remedy; `None` if it is.
+    pub shared_sessions: Option<String>,
+    /// The schema of `[store]`.
+    pub schema: SchemaFacts,
+}
+
+/// What a schema holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SchemaFacts {
+    /// There is none, or an empty one, and whether the user may make the tables.
+    Empty(bool),
+    /// Tables of a daemon.
+    Tables {
+        /// Their version.
+        version: i32,
+        /// The newest version that this program knows.
+        newest: i32,
+        /// Whether all of them are the user's own, or of a role that it has.
+        owned: bool,
+    },
+    /// Something else, or tables that the user may not read.
+    Foreign,
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

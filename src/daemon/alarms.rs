@@ -92,8 +92,8 @@ fn look(store: &Store) -> Look {
     // An unreadable store is reported when something is to be sent.
     let oldest = store.oldest_waiting(Subscription::enabled).unwrap_or_default();
     Look {
-        disk: (room.free, room.least),
-        disk_low: room.low,
+        disk: room.map(|room| (room.free, room.least)).unwrap_or_default(),
+        disk_low: room.is_some_and(|room| room.low),
         dead_letters: store.counts().failed,
         failing: all_failing.into_iter().filter_map(failing).collect(),
         oldest: oldest.map(|(subscription, accepted)| {

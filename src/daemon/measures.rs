@@ -38,7 +38,6 @@ pub(super) fn text(
 
 fn snapshot(store: &Store, gauge: &Gauge, budget: &Budget) -> Snapshot {
     let counts = store.counts();
-    let DiskSpace { free, least, .. } = store.disk_space();
     let oldest = store.oldest_waiting(|_| true).ok();
     Snapshot {
         queue: [counts.pending, counts.retrying, counts.failed],
@@ -47,7 +46,7 @@ fn snapshot(store: &Store, gauge: &Gauge, budget: &Budget) -> Snapshot {
         senders_alive: gauge.threads_alive(),
         subscriptions: states(gauge),
         store_bytes: store.file_bytes(),
-        disk: (free, least),
+        disk: store.disk_space().map(|DiskSpace { free, least, .. }| (free, least)),
         memory: (budget.used(), budget.limit()),
     }
 }

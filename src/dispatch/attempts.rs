@@ -60,7 +60,7 @@ impl Shared {
         let until = Instant::now() + AWAY_MOST;
         loop {
             match self.store.event(id) {
-                Err(StoreError::Unavailable) if Instant::now() < until => thread::sleep(AWAY_RETRY),
+                Err(StoreError::Unavailable(_)) if Instant::now() < until => thread::sleep(AWAY_RETRY),
                 read => return read,
             }
         }

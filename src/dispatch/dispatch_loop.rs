@@ -252,7 +252,7 @@ impl DispatchLoop {
             let found = match self.shared.store.owed_after(wanted.number, wanted.after, wanted.most) {
                 Ok(found) => found,
                 // The database server is away: what is in memory goes on, and this is read once it is back.
-                Err(StoreError::Unavailable) => {
+                Err(StoreError::Unavailable(_)) => {
                     self.away = true;
                     return Ok(false);
                 }

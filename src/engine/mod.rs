@@ -18,7 +18,7 @@ use std::time::Duration;
 use crate::core::shards::{Ownership, ShardSet};
 use crate::core::time::{Moment, Timestamp};
 use crate::model::command::{AttemptResult, Busy, Command, Reply};
-use crate::model::error::StoreError;
+use crate::model::error::{Outage, StoreError};
 use crate::model::handler::Answer;
 use crate::model::notice::{Committed, StoreEvent};
 use crate::model::redaction::Rule;
@@ -75,8 +75,8 @@ pub(crate) trait Engine: Send + Sync {
     /// There is not. The message names the directory, the free space and the configuration key.
     fn admit(&self, bytes: u64) -> Result<(), String>;
 
-    /// The free space.
-    fn space(&self) -> DiskSpace;
+    /// The free space; `None` if the disk is a database server's.
+    fn space(&self) -> Option<DiskSpace>;
 
     /// Why new data is refused for lack of space; `None` if it is accepted.
     fn out_of_space(&self) -> Option<String>;
@@ -112,7 +112,7 @@ pub(crate) fn wait_for<T: Send + 'static>(
     engine: &dyn Engine,
     command: impl Fn(Reply<T>) -> Command,
 ) -> Result<T, StoreError> {
-    hand_in(engine, command)?.recv().map_err(|_| StoreError::Unavailable)?
+    hand_in(engine, command)?.recv().map_err(|_| StoreError::Unavailable(Outage::Ended))?
 }
 
 /// Submits a command; waits only for a free slot in the write queue.

@@ -148,7 +148,7 @@ pub(super) async fn read_in<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::StoreError;
+    use crate::store::{Outage, StoreError};
 
     fn outcome(send: impl FnOnce(Reply<u32>) -> Result<(), Busy>) -> Result<u32, u16> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -178,7 +178,7 @@ mod tests {
         };
         assert_eq!(outcome(|_| Err(Busy)), Err(503));
         assert_eq!(outcome(dropped), Err(503));
-        assert_eq!(answered(StoreError::Unavailable), Err(503));
+        assert_eq!(answered(StoreError::Unavailable(Outage::Unknown)), Err(503));
         assert_eq!(answered(StoreError::NotFound), Err(404));
         assert_eq!(answered(StoreError::Conflict("no".to_owned())), Err(409));
     }

@@ -237,9 +237,7 @@ impl From<StoreError> for Problem {
                                       Hookswitch's log on standard error names the file and the error";
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, DETAIL)
             }
-            StoreError::Unavailable => {
-                Self::unavailable("the store has failed or is closing; nothing is known to have been stored", 5)
-            }
+            StoreError::Unavailable(_) => Self::unavailable(error.to_string(), 5),
         }
     }
 }
@@ -247,6 +245,7 @@ impl From<StoreError> for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Outage;
 
     fn shown(problem: Problem) -> (u16, String, serde_json::Value) {
         let reply = problem.into_reply();
@@ -296,7 +295,9 @@ mod tests {
         let path = || std::path::PathBuf::from("/var/lib/hookswitch/journal/000001.log");
         let (corrupt, io) =
             (|detail| StoreError::Corrupt { path: path(), detail }, |detail| StoreError::Io { path: path(), detail });
-        let table: [(StoreError, u16, &str, &str, &str); 9] = [
+        let unavailable =
+            |outage, advice| (StoreError::Unavailable(outage), 503, "Service Unavailable", "retry-after: 5\n", advice);
+        let table: [(StoreError, u16, &str, &str, &str); 12] = [
             (StoreError::Busy, 503, "Service Unavailable", "retry-after: 1\n", "ask again"),
             (StoreError::NotFound, 404, "Not Found", "", "nothing with this id"),
             (
@@ -323,13 +324,10 @@ mod tests {
                 "asking again does not help",
             ),
             (io("cannot be read: EIO".to_owned()), 500, "Internal Server Error", "", "the disk could not be used"),
-            (
-                StoreError::Unavailable,
-                503,
-                "Service Unavailable",
-                "retry-after: 5\n",
-                "nothing is known to have been stored",
-            ),
+            unavailable(Outage::Ended, "nothing is known to have been stored"),
+            unavailable(Outage::Away, "nothing was stored; ask again a little later"),
+            unavailable(Outage::Standbys, "nothing was stored; post it again with the same id"),
+            unavailable(Outage::Unknown, "did not say whether this was stored; post it again with the same id"),
         ];
         for (error, status, title, header, advice) in table {
             let damaged = matches!(error, StoreError::Corrupt { .. });

@@ -147,8 +147,8 @@ pub(super) async fn show(request: Permitted) -> Result<Reply, Problem> {
     let is_meant = |other: &Company| company.as_ref().is_none_or(|company| company == other);
     let unserved = services.store.companies_without_webhook(is_meant).into_iter().take(UNSERVED_MOST);
     let unserved = unserved.map(|(company, at)| Unserved { company: company.to_string(), last_event: Text(at) });
-    let DiskSpace { free, least, low } = services.store.disk_space();
-    let disk = Disk { free_bytes: free, min_free_bytes: least, low };
+    let disk = services.store.disk_space().filter(|_| all_companies);
+    let disk = disk.map(|DiskSpace { free, least, low }| Disk { free_bytes: free, min_free_bytes: least, low });
     let memory = Memory { used_bytes: services.budget.used(), limit_bytes: services.budget.limit() };
     let queue = Queue { pending: counts.pending, retrying: counts.retrying, failed: counts.failed };
     let stats = Stats {
@@ -156,7 +156,7 @@ pub(super) async fn show(request: Permitted) -> Result<Reply, Problem> {
         queue: all_companies.then_some(queue),
         oldest_pending: all_companies.then_some(oldest.map(|(_, accepted)| Text(accepted))),
         senders: all_companies.then_some(Senders { busy: senders.busy, threads: senders.threads }),
-        disk: all_companies.then_some(disk),
+        disk,
         memory: all_companies.then_some(memory),
         subscriptions: standings.collect(),
         next: found.next.map(|bits| cursor::write(List::Standings, bits)),

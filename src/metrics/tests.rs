@@ -14,7 +14,7 @@ fn snapshot() -> Snapshot {
         senders_alive: 9,
         subscriptions: [("ok", 7), ("slow", 0), ("down", 1), ("disabled", 2)],
         store_bytes: 4096,
-        disk: (1 << 40, 1 << 28),
+        disk: Some((1 << 40, 1 << 28)),
         memory: (1 << 20, 1 << 28),
     }
 }
@@ -73,6 +73,10 @@ fn a_scrape_shows_counters_and_gauges() {
     }
     let unknown = metrics.text(&Snapshot { oldest_waiting: None, ..snapshot() }).unwrap();
     assert!(unknown.contains("hookswitch_oldest_waiting_seconds NaN"), "{unknown}");
+    let elsewhere = metrics.text(&Snapshot { disk: None, ..snapshot() }).unwrap();
+    assert!(!elsewhere.contains("hookswitch_disk_"), "{elsewhere}");
+    let shown = metrics.text(&snapshot()).unwrap();
+    assert!(shown.contains("hookswitch_disk_free_bytes 1099511627776"), "{shown}");
 }
 
 /// Every word of `text` that could be one of our metrics.

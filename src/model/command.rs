@@ -11,7 +11,7 @@ use crate::core::subscription::{DisabledReason, Secret, Subscription};
 use crate::core::subscription_input::{Change as Patch, Draft};
 use crate::core::token::{Token, TokenDraft, TokenText};
 use crate::model::conversations::{PostedMessage, PreparedMessage};
-use crate::model::error::StoreError;
+use crate::model::error::{Outage, StoreError};
 use crate::model::known::KnownDelivery;
 use crate::model::record::ErasureRecord;
 
@@ -90,7 +90,7 @@ impl Command {
 
     /// Replies that the store has failed.
     pub(crate) fn refuse(self) {
-        self.refuse_with(&StoreError::Unavailable);
+        self.refuse_with(&StoreError::Unavailable(Outage::Ended));
     }
 
     /// Replies with the error `why`.

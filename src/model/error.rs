@@ -39,8 +39,41 @@ pub enum StoreError {
         /// Continues after the path: 'cannot be read: Input/output error'.
         detail: String,
     },
-    /// The store has failed or is closing, and durability is unknown: the client retries.
-    Unavailable,
+    /// Nothing can be read or written at present: the client retries, a write with the same id.
+    Unavailable(Outage),
+}
+
+/// Why nothing can be read or written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outage {
+    /// The store has failed or is closing, and durability is unknown.
+    Ended,
+    /// The database server is away: nothing was read or written.
+    Away,
+    /// The database server has too few standbys: nothing was written.
+    Standbys,
+    /// The connection was lost during a commit, which the database server may have made.
+    Unknown,
+}
+
+impl fmt::Display for Outage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ended => "the store has failed or is closing; nothing is known to have been stored",
+            Self::Away => {
+                "the database server cannot be used at present, and nothing was stored; ask again a little later, \
+                 and what is to be stored post again with the same id"
+            }
+            Self::Standbys => {
+                "the database server has too few synchronous standbys at present, and nothing was stored; post it \
+                 again with the same id a little later"
+            }
+            Self::Unknown => {
+                "the database server did not say whether this was stored; post it again with the same id a little \
+                 later, and it is stored once"
+            }
+        })
+    }
 }
 
 impl StoreError {
@@ -79,7 +112,7 @@ impl fmt::Display for StoreError {
                 write!(f, "{} {detail}: its data is not served; {REMEDY}", path.display())
             }
             Self::Io { path, detail } => write!(f, "{} {detail}", path.display()),
-            Self::Unavailable => f.write_str("the store has failed or is closing"),
+            Self::Unavailable(outage) => outage.fmt(f),
         }
     }
 }

@@ -206,11 +206,11 @@ impl Backlog {
         self.fan_outs.append(&mut self.stepped);
     }
 
-    /// Fails everything that waits: the store has failed.
-    pub(crate) fn refuse(&mut self) {
-        self.deferred.drain(..).for_each(Command::refuse);
+    /// Fails everything that waits. Of a fan-out, steps may have been committed.
+    pub(crate) fn refuse(&mut self, why: &StoreError) {
+        self.deferred.drain(..).for_each(|command| command.refuse_with(why));
         let replies = self.fan_outs.drain(..).filter_map(|fan_out| fan_out.reply);
-        replies.for_each(|reply| reply(Err(StoreError::Unavailable)));
+        replies.for_each(|reply| reply(Err(why.clone())));
     }
 }
 

@@ -188,9 +188,9 @@ impl Handler {
         expiry::expire(&mut self.carried.expiry, view, &self.settings, checkpoint, durable, now)
     }
 
-    /// Fails everything that waits: the store has failed.
-    pub(crate) fn refuse(&mut self) {
-        self.backlog.refuse();
+    /// Fails everything that waits, as it may be stored in part.
+    pub(crate) fn refuse(&mut self, why: &StoreError) {
+        self.backlog.refuse(why);
     }
 }
 

@@ -13,7 +13,7 @@ use crate::model::command::Command;
 use crate::model::conversations::read;
 use crate::model::erase::noted_last;
 use crate::model::erasure::Erasure;
-use crate::model::error::StoreError;
+use crate::model::error::{Outage, StoreError};
 use crate::model::key::{Key, ValueKind};
 use crate::model::known::{KnownDelivery, KnownEvent};
 use crate::model::query::{self, lowest_id};
@@ -165,7 +165,7 @@ impl Store {
 
 /// 1 if the delivery was cancelled; 0 if it had ended in the meantime or its subscription is gone.
 fn was_cancelled(answer: &mpsc::Receiver<Result<Delivery, StoreError>>) -> Result<u64, StoreError> {
-    match answer.recv().map_err(|_| StoreError::Unavailable)? {
+    match answer.recv().map_err(|_| StoreError::Unavailable(Outage::Ended))? {
         Ok(_) => Ok(1),
         Err(StoreError::NotFound | StoreError::Conflict(_)) => Ok(0),
         Err(error) => Err(error),

@@ -18,13 +18,13 @@ mod tokens;
 
 pub use crate::engine::embedded::{OpenError, offline};
 #[cfg(feature = "postgres")]
-pub use crate::engine::postgres::PostgresSettings;
+pub use crate::engine::postgres::{PostgresSettings, inspect as inspect_postgres};
 pub use crate::engine::{Answers, DiskSpace, Pieces};
 pub use crate::model::calls::{CallFilter, CallStory};
 pub use crate::model::command::{Accepted, AttemptResult, Busy, Replay, Reply};
 pub use crate::model::conversations::{ConversationFilter, PostedMessage, PreparedMessage, Shown as ShownConversation};
 pub use crate::model::erasure::Erasure;
-pub use crate::model::error::StoreError;
+pub use crate::model::error::{Outage, StoreError};
 pub use crate::model::filter::{DeliveryFilter, EventFilter, LogFilter, ReplayFilter, ReportFilter};
 pub use crate::model::health::{Counts, Health};
 pub use crate::model::known::{KnownDelivery, KnownEvent};

@@ -7,8 +7,8 @@ use crate::model::settings::Settings;
 use crate::store::api::Store;
 
 impl Store {
-    /// The disk space.
-    pub fn disk_space(&self) -> DiskSpace {
+    /// The disk space; `None` if the disk is a database server's.
+    pub fn disk_space(&self) -> Option<DiskSpace> {
         self.shared.engine.space()
     }
 

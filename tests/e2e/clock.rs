@@ -17,14 +17,14 @@ use crate::space::skipped;
 use crate::wait::eventually;
 
 /// A wall clock set by the test.
-struct FakeClock {
+pub(crate) struct FakeClock {
     library: PathBuf,
     file: PathBuf,
 }
 
 impl FakeClock {
     /// `None`, with a message, if there is no libfaketime.
-    fn new(home: &Home) -> Option<Self> {
+    pub(crate) fn new(home: &Home) -> Option<Self> {
         let places = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
         let library = places.map(|place| place.join("faketime/libfaketime.so.1")).find(|path| path.exists());
         if library.is_none() {
@@ -37,13 +37,13 @@ impl FakeClock {
     }
 
     /// Sets its offset from the machine's clock: `-5h`.
-    fn set(&self, offset: &str) {
+    pub(crate) fn set(&self, offset: &str) {
         let beside = self.file.with_extension("new");
         std::fs::write(&beside, offset).unwrap();
         std::fs::rename(&beside, &self.file).unwrap();
     }
 
-    fn start(&self, home: &Home) -> Daemon {
+    pub(crate) fn start(&self, home: &Home) -> Daemon {
         let file: &Path = &self.file;
         let started = home.try_start(|mut command| {
             command.env("LD_PRELOAD", &self.library).env("FAKETIME_TIMESTAMP_FILE", file);

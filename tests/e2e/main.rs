@@ -51,6 +51,8 @@ mod pause;
 mod platform;
 mod posted;
 mod postgres;
+mod postgres_retention;
+mod postgres_server;
 mod probe;
 mod proxy;
 #[path = "../harness/receiver.rs"]

@@ -53,7 +53,7 @@ fn crash(cluster: &Cluster) {
 }
 
 /// The processes of the server, without the one that watches them.
-fn processes(cluster: &Cluster) -> Vec<Pid> {
+pub(crate) fn processes(cluster: &Cluster) -> Vec<Pid> {
     let postmaster = cluster.postmaster();
     let children = fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children")).unwrap();
     children.split_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap())).collect()
@@ -78,6 +78,8 @@ fn crashes_of_the_server_lose_nothing_repeat_nothing_and_leave_no_gap() {
                     break;
                 }
                 assert_eq!(reply.status, 503, "{}", reply.text());
+                assert!(reply.text().contains("again with the same id"), "{}", reply.text());
+                assert!(reply.header("retry-after").is_some(), "{}", reply.text());
                 refused += 1;
                 std::thread::sleep(Duration::from_millis(20));
             }
@@ -130,7 +132,8 @@ fn without_its_server_the_daemon_lives_says_so_and_goes_on_with_what_it_has() {
         let reply = daemon.api().post("/v1/events", &event("call.new", "c2"));
         (reply.status == 503).then(|| reply.json())
     });
-    assert_eq!(problem["status"], 503);
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("database server") && detail.contains("again with the same id"), "{problem}");
     let ready = until("it is not ready", || {
         let reply = daemon.api().get("/readyz");
         (reply.status == 503).then(|| reply.text())
@@ -193,7 +196,8 @@ fn without_the_standbys_that_it_wants_nothing_is_accepted() {
         (reply.status == 503).then(|| reply.text())
     });
     assert!(ready.contains("`replicas` in [store]"), "{ready}");
-    daemon.api().post("/v1/events", &event("call.new", "c1")).expect(503);
+    let problem = daemon.api().post("/v1/events", &event("call.new", "c1")).expect(503).json();
+    assert!(problem["detail"].as_str().unwrap().contains("too few synchronous standbys"), "{problem}");
     // So it is when the server was away meanwhile.
     crash(&cluster);
     daemon.wait_for_saying("nothing is accepted until PostgreSQL answers again");

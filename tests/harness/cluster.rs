@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -19,18 +19,23 @@ use nix::unistd::{User, geteuid};
 const START: Duration = Duration::from_secs(60);
 /// The oldest version that is used.
 const OLDEST: u32 = 15;
-/// Makes, starts, keeps and removes a cluster: `$1` has the programs, `$2` is the directory. Nothing here must survive a
-/// power cut, so nothing is synced.
-const KEEPER: &str = r#"
-"$1/initdb" -D "$2/data" -U hookswitch -A trust -E UTF8 --no-locale --no-sync </dev/null >"$2/log" 2>&1 || exit 1
-"$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c fsync=off -c full_page_writes=off -c wal_level=minimal \
-    -c max_wal_senders=0 -c max_connections=300 -c max_locks_per_transaction=256 -c shared_buffers=64MB \
-    </dev/null >>"$2/log" 2>&1 &
+/// Makes the directory of a cluster: `$1` has the programs, `$2` is the directory.
+const MAKE: &str = r#""$1/initdb" -D "$2/data" -U hookswitch -A trust -E UTF8 --no-locale --no-sync"#;
+/// The same as a copy of the running cluster in `$3`, which follows it.
+const COPY: &str = r#""$1/pg_basebackup" -D "$2/data" -h "$3" -U hookswitch -R -X stream -c fast --no-sync"#;
+/// Starts, keeps and removes a cluster, whose settings follow `$3`.
+const KEEP: &str = r#"
+directory="$2"
+"$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= "${@:4}" </dev/null >>"$2/log" 2>&1 &
 while read -r _; do :; done
 kill -QUIT $!
 wait $!
-rm -rf "$2"
+rm -rf "$directory"
 "#;
+/// Settings of the tests. Nothing here must survive a power cut, so nothing is synced.
+const UNSAFE: &[&str] = &["fsync=off", "full_page_writes=off", "shared_buffers=64MB"];
+/// Settings for many daemons with many partitions.
+const MANY: &[&str] = &["max_connections=300", "max_locks_per_transaction=256"];
 
 /// A running cluster. It is stopped and removed when this is dropped, or the process ends.
 pub(crate) struct Cluster {
@@ -60,24 +65,46 @@ impl Cluster {
     /// # Errors
     /// PostgreSQL is not installed, or did not start; with its messages.
     pub(crate) fn start() -> Result<Self, String> {
+        Self::keep(MAKE, Path::new(""), &[UNSAFE, MANY, &["wal_level=minimal", "max_wal_senders=0"]].concat())
+    }
+
+    /// Makes and starts a cluster that others can follow.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`].
+    #[allow(dead_code, reason = "for the tests of a promotion; the harness is shared")]
+    pub(crate) fn primary() -> Result<Self, String> {
+        Self::keep(MAKE, Path::new(""), &[UNSAFE, MANY].concat())
+    }
+
+    /// Makes and starts a standby of a primary.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`].
+    #[allow(dead_code, reason = "for the tests of a promotion; the harness is shared")]
+    pub(crate) fn standby(primary: &Self) -> Result<Self, String> {
+        Self::keep(COPY, &primary.directory, &[UNSAFE, MANY].concat())
+    }
+
+    fn keep(make: &str, followed: &Path, settings: &[&str]) -> Result<Self, String> {
         let programs = programs()?;
         let directory = tempfile::Builder::new().prefix("hookswitch-pg-").tempdir();
         let directory = directory.map_err(|error| format!("no directory for a cluster: {error}"))?.keep();
-        let mut command = Command::new("sh");
-        command.args(["-c", KEEPER, "keeper"]).args([&programs, &directory]).current_dir(&directory);
+        let mut command = Command::new("bash");
+        let script = format!("{make} </dev/null >\"$2/log\" 2>&1 || exit 1\n{KEEP}");
+        command.args(["-c", &script, "keeper"]).args([&programs, &directory]).arg(followed).current_dir(&directory);
+        command.args(settings.iter().flat_map(|setting| ["-c", setting]));
         // A Ctrl-C at the terminal must not end the keeper before it has done its work.
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         for (name, _) in std::env::vars_os().filter(|(name, _)| concerns_postgres(name)) {
             command.env_remove(name);
         }
-        if geteuid().is_root() {
-            let found = ["postgres", "nobody"].iter().find_map(|name| User::from_name(name).ok().flatten());
-            let user = found.ok_or("root cannot run PostgreSQL, and there is no user `postgres` or `nobody`")?;
-            let (uid, gid) = (user.uid.as_raw(), user.gid.as_raw());
+        let owner = owner()?;
+        if let Some((uid, gid)) = owner {
             chown(&directory, Some(uid), Some(gid)).map_err(|error| format!("{}: {error}", directory.display()))?;
             command.uid(uid).gid(gid);
         }
-        let keeper = command.spawn().map_err(|error| format!("sh: {error}"))?;
+        let keeper = command.spawn().map_err(|error| format!("bash: {error}"))?;
         let mut cluster = Self { directory, schemas: AtomicUsize::new(0), keeper };
         match cluster.ready() {
             true => Ok(cluster),
@@ -89,7 +116,8 @@ impl Cluster {
     fn ready(&mut self) -> bool {
         let until = Instant::now() + START;
         while Instant::now() < until && matches!(self.keeper.try_wait(), Ok(None)) {
-            if self.log().contains("database system is ready to accept connections") {
+            let log = self.log();
+            if log.contains("ready to accept connections") || log.contains("ready to accept read-only connections") {
                 return true;
             }
             std::thread::sleep(Duration::from_millis(20));
@@ -107,6 +135,12 @@ impl Cluster {
     pub(crate) fn postmaster(&self) -> i32 {
         let file = fs::read_to_string(self.directory.join("data/postmaster.pid")).expect("the server's file");
         file.lines().next().and_then(|pid| pid.parse().ok()).expect("the server's process id")
+    }
+
+    /// The directory of its data and of its socket.
+    #[allow(dead_code, reason = "for the tests of what is between; the harness is shared")]
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// The URL of its database.
@@ -127,6 +161,16 @@ impl Drop for Cluster {
         // The keeper has removed it, unless it could not start.
         let _ = fs::remove_dir_all(&self.directory);
     }
+}
+
+/// Who runs PostgreSQL's programs, which refuse to be run by root; `None` if this process can.
+pub(crate) fn owner() -> Result<Option<(u32, u32)>, String> {
+    if !geteuid().is_root() {
+        return Ok(None);
+    }
+    let found = ["postgres", "nobody"].iter().find_map(|name| User::from_name(name).ok().flatten());
+    let user = found.ok_or("root cannot run PostgreSQL, and there is no user `postgres` or `nobody`")?;
+    Ok(Some((user.uid.as_raw(), user.gid.as_raw())))
 }
 
 /// Variables by which PostgreSQL's programs would be configured.

@@ -7,6 +7,7 @@
 mod certificate;
 mod check;
 mod clock;
+mod database;
 mod disk;
 mod names;
 mod receivers;
@@ -25,6 +26,7 @@ use super::starting::{self, Overrides};
 use super::table::json_line;
 use super::text::safe;
 use crate::config::{Config, StoreEngine};
+use crate::core::hidden::Hidden;
 use check::{Check, State};
 
 /// Check this machine and the configuration for a daemon
@@ -35,6 +37,10 @@ syncs, the key file, the clock, the limits of open files and of threads, name
 resolution, certificates (the client certificates of webhooks, too), and the
 port or the daemon that answers there. Changes nothing. Run it as the user that
 the daemon runs as, or as root.
+
+With PostgreSQL it looks at the server instead of the directory and the disk:
+version, rights, a pooler in between, whether it syncs, its standbys, clock.
+What the daemon itself reports needs its token then, by HOOKSWITCH_TOKEN.
 
 With --receivers each https receiver of the running daemon's webhooks is
 connected to, by the rules of [network]: whether it is reached, and whether its
@@ -55,6 +61,11 @@ pub(super) struct Doctor {
     /// The data directory (data_dir)
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+
+    /// The daemon's token (or HOOKSWITCH_TOKEN; default: in admin.token)
+    #[arg(long, value_name = "TOKEN", env = "HOOKSWITCH_TOKEN", hide_env = true, hide_env_values = true)]
+    #[arg(next_line_help = true, value_parser = |text: &str| Ok::<_, String>(Hidden::new(text)))]
+    token: Option<Hidden>,
 
     /// Also perform TLS handshakes with every https receiver
     #[arg(long)]
@@ -101,25 +112,26 @@ impl Doctor {
 
     fn all(&self, config: &Config) -> Vec<Check> {
         let mut checks = vec![Check::ok("configuration", self.name())];
-        let daemon = match config.store.engine {
+        let daemon = match &config.store.engine {
             StoreEngine::Embedded { min_free_bytes, .. } => {
                 let (directory, daemon) = disk::directory(&config.data_dir);
                 checks.push(directory);
                 checks.extend(disk::speed(&config.data_dir));
-                checks.push(disk::space(&config.data_dir, min_free_bytes));
+                checks.push(disk::space(&config.data_dir, *min_free_bytes));
                 checks.push(secrets::check(config));
                 checks.push(clock::check(Some(&config.data_dir)));
                 daemon
             }
             // There is no data directory.
-            StoreEngine::Postgres(_) => {
+            StoreEngine::Postgres(store) => {
+                checks.extend(database::checks(store));
                 checks.push(clock::check(None));
                 disk::Holder::Unknown
             }
         };
         checks.push(service::open_files(config, daemon));
         checks.push(threads::check(config, daemon));
-        let (port, info) = service::port(config, daemon);
+        let (port, info) = service::port(config, self.token.as_ref(), daemon);
         checks.push(port);
         checks.extend(info.version);
         let known = info.subscriptions.as_deref();

@@ -13,6 +13,7 @@ use super::super::connection::Credentials;
 use super::check::Check;
 use super::disk::Holder;
 use crate::config::Config;
+use crate::core::hidden::Hidden;
 use crate::service::{AdminToken, OpenFiles};
 
 /// Information from a daemon that answers.
@@ -75,12 +76,12 @@ fn limit_of(pid: u32) -> Option<u64> {
 
 /// Whether the daemon answers, or its port is free if it does not run. A running daemon is contacted at its recorded
 /// listen address, which `serve --listen` and systemd may override.
-pub(super) fn port(config: &Config, holder: Holder) -> (Check, DaemonInfo) {
+pub(super) fn port(config: &Config, token: Option<&Hidden>, holder: Holder) -> (Check, DaemonInfo) {
     const NAME: &str = "port";
     let configured = config.http.listen;
     let recorded = if let Holder::Daemon { listens, .. } = holder { listens } else { None };
     let listen = recorded.unwrap_or(configured);
-    match answers(config, listen) {
+    match answers(config, token, listen) {
         Ok(Some(Ok(info))) => {
             let other = listen != configured && configured.port() != 0;
             let told_so =
@@ -120,7 +121,11 @@ pub(super) fn port(config: &Config, holder: Holder) -> (Check, DaemonInfo) {
 }
 
 /// What the daemon at `place` reports; `None` if nothing answers, and an inner text if it is not ready.
-fn answers(config: &Config, mut place: SocketAddr) -> Result<Option<Result<DaemonInfo, String>>, String> {
+fn answers(
+    config: &Config,
+    token: Option<&Hidden>,
+    mut place: SocketAddr,
+) -> Result<Option<Result<DaemonInfo, String>>, String> {
     if place.ip().is_unspecified() {
         let here = if place.is_ipv4() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { IpAddr::V6(Ipv6Addr::LOCALHOST) };
         place = SocketAddr::new(here, place.port());
@@ -128,7 +133,8 @@ fn answers(config: &Config, mut place: SocketAddr) -> Result<Option<Result<Daemo
     if place.port() == 0 {
         return Ok(None);
     }
-    let credentials = Credentials::from_file(&AdminToken::path(&config.data_dir));
+    let credentials = Credentials::of(token, &AdminToken::path(&config.data_dir));
+    let has_token = credentials.token.is_some();
     let client = match &config.http.tls {
         // By address, which its certificate need not cover, and by an authority this machine need not trust.
         Some(files) => Client::knowing(&format!("https://{place}"), credentials, &files.cert),
@@ -142,7 +148,15 @@ fn answers(config: &Config, mut place: SocketAddr) -> Result<Option<Result<Daemo
         return Ok(Some(Err(failure.message)));
     }
     let subscriptions = client.list("/v1/subscriptions?limit=500").ok();
-    Ok(Some(Ok(info(client.get("/v1/stats").ok().as_deref(), subscriptions))))
+    let info = info(client.get("/v1/stats").ok().as_deref(), subscriptions);
+    Ok(Some(Ok(if has_token { info } else { DaemonInfo { version: Some(without_token()), ..info } })))
+}
+
+/// Nothing was asked that needs a token.
+fn without_token() -> Check {
+    let advice = "set HOOKSWITCH_TOKEN, or run this as a user that can read admin.token in the data directory (a daemon on \
+                  PostgreSQL has no such file: its admin token was printed once, at its first start)";
+    Check::warn("version", "the daemon tells its version and its webhooks with a token only", advice)
 }
 
 fn info(stats: Option<&str>, subscriptions: Option<Vec<Box<RawValue>>>) -> DaemonInfo {

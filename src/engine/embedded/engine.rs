@@ -57,8 +57,8 @@ impl Engine for Embedded {
         self.space.admit(bytes)
     }
 
-    fn space(&self) -> DiskSpace {
-        self.space.current()
+    fn space(&self) -> Option<DiskSpace> {
+        Some(self.space.current())
     }
 
     fn out_of_space(&self) -> Option<String> {

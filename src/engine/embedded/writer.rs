@@ -25,7 +25,7 @@ use crate::engine::embedded::wal::{self, IndexEntry, Wal};
 use crate::engine::queue::{Batch, Control, WriteQueue};
 use crate::engine::{Answers, Listeners};
 use crate::model::command::{AttemptResult, Command};
-use crate::model::error::{StoreError, u32_of};
+use crate::model::error::{Outage, StoreError, u32_of};
 use crate::model::handler::{Answer, Handler};
 use crate::model::lock::lock;
 use crate::model::notice::Committed;
@@ -165,7 +165,7 @@ impl Writer {
             Err(_) => Failure::Disk("the writer panicked".to_owned()),
         };
         (self.listeners.failed)(failure.to_string());
-        self.handler.refuse();
+        self.handler.refuse(&StoreError::Unavailable(Outage::Ended));
         self.queue.fail();
     }
 
@@ -307,7 +307,7 @@ impl Writer {
             (self.listeners.committed)(Committed { took, synced, ..tally });
         }
         if !answers.is_empty() {
-            let written = if durable { Ok(()) } else { Err(StoreError::Unavailable) };
+            let written = if durable { Ok(()) } else { Err(StoreError::Unavailable(Outage::Ended)) };
             (self.listeners.answered)(Answers { answers, written });
         }
         // Callers do not wait for the report; its readers wait on the commit barrier until this is done.

@@ -10,7 +10,7 @@ use crate::engine::postgres::connect::{Refusal, store_error};
 use crate::engine::postgres::connection::{Connection, Values};
 use crate::engine::postgres::kinds;
 use crate::engine::postgres::state::{self, Unreadable};
-use crate::model::error::StoreError;
+use crate::model::error::{Outage, StoreError};
 use crate::model::key::{Key, ValueKind};
 use crate::model::lock::lock;
 use crate::model::value;
@@ -60,7 +60,7 @@ impl Changes {
     ) -> Result<T, (StoreError, Refusal)> {
         let mut connection = lock(&self.connection);
         let Some(connection) = connection.as_mut() else {
-            return Err((StoreError::Unavailable, Refusal("PostgreSQL is away".to_owned())));
+            return Err((StoreError::Unavailable(Outage::Away), Refusal("PostgreSQL is away".to_owned())));
         };
         work(connection).map_err(|error| (store_error(&error), error.into()))
     }

@@ -8,7 +8,7 @@ use postgres::types::ToSql;
 use postgres::{Client, Error, Row, Statement};
 
 use crate::engine::postgres::connect::{Connector, Refusal, describe, store_error};
-use crate::model::error::StoreError;
+use crate::model::error::{Outage, StoreError};
 use crate::model::lock::lock;
 
 /// Values of a statement.
@@ -133,7 +133,7 @@ impl Pool {
         Connection::open(&self.connector).map(|connection| (connection, true)).map_err(|refusal| {
             self.put_back(None);
             self.warn(&refusal.0);
-            StoreError::Unavailable
+            StoreError::Unavailable(Outage::Away)
         })
     }
 

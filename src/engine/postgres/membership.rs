@@ -15,6 +15,7 @@ use crate::engine::postgres::lease::Lease;
 use crate::engine::postgres::members::{self, About, Members};
 use crate::engine::postgres::ownership::{self, Sight, Step};
 use crate::engine::postgres::writer::{Failed, Membership, Writer, in_words};
+use crate::model::error::{Outage, StoreError};
 use crate::model::notice::StoreEvent;
 use crate::model::turn::fresh_bits;
 
@@ -76,7 +77,7 @@ impl Writer {
         tracing::warn!("other daemons have taken over from this one, which was silent for too long: it joins again");
         let (node, at, about) = (Id(fresh_bits(self.now())), Instant::now(), self.about.clone());
         // They have taken over the fan-outs, too.
-        self.handler.refuse();
+        self.handler.refuse(&StoreError::Unavailable(Outage::Unknown));
         self.membership = Membership { changed: true, ..Membership::default() };
         self.handler.lead(false);
         self.announce(vec![self.own()]);

@@ -21,12 +21,15 @@ mod connection;
 pub(crate) mod engine;
 mod follow;
 mod id;
+mod inspect;
 mod kinds;
 mod lease;
 mod log;
 mod members;
 mod membership;
 mod ownership;
+mod partitions;
+mod pooler;
 mod process;
 mod recovery;
 mod registry;
@@ -34,6 +37,8 @@ mod retention;
 mod schema;
 mod state;
 mod writer;
+
+pub use self::inspect::inspect;
 
 use std::fmt;
 use std::io;
@@ -137,9 +142,10 @@ pub(crate) fn open(
 ) -> Result<Opened, OpenError> {
     let connector = Connector::new(&at.url, &at.schema)?;
     let mut connection = Connection::open(&connector)?;
+    pooler::check(&connector, connection.client())?;
     schema::prepare(connection.client(), &connector)?;
     recovery::prepare(&mut connection).map_err(Refusal::from)?;
-    retention::make_partitions(&mut connection, now).map_err(Refusal::from)?;
+    partitions::make(&mut connection, now).map_err(Refusal::from)?;
     let (about, lease) = (About::this(), Arc::new(Lease::taken(Id(fresh_bits(now)), Instant::now())));
     let joined = membership::join(&mut connection, &lease, &about).map_err(Refusal::from)?;
     let position = joined.position;

@@ -15,6 +15,7 @@ use crate::engine::postgres::connection::Connection;
 use crate::engine::postgres::writer::{AGAIN_MOST, Ended, Failed, Unknown, Writer, in_words};
 use crate::engine::postgres::{members, registry, retention};
 use crate::model::command::AttemptResult;
+use crate::model::error::{Outage, StoreError};
 use crate::model::lock::lock;
 
 /// How long to wait before connecting again, at first.
@@ -39,7 +40,7 @@ impl Writer {
         tracing::error!("{why}; nothing is accepted until PostgreSQL answers again, and what is owed stays");
         self.changes.set_connection(None);
         self.engine.set_away(Some(why.to_owned()));
-        self.handler.refuse();
+        self.handler.refuse(&StoreError::Unavailable(Outage::Unknown));
         let later = std::mem::replace(&mut self.state.results, results);
         self.state.results.extend(later);
         self.state.unknown = unknown;
@@ -109,7 +110,7 @@ impl Writer {
     /// Reads everything in memory anew: too much has been committed since to follow. What the lanes have may be outdated.
     pub(super) fn load_anew(&mut self, position: Position) -> Result<(), Failed> {
         let fan_outs = self.handler.fan_outs();
-        self.handler.refuse();
+        self.handler.refuse(&StoreError::Unavailable(Outage::Unknown));
         self.load_as_of(position, &fan_outs)?;
         self.membership.changed = true;
         let events = self.drop_and_take_lanes();

@@ -1,10 +1,10 @@
-//! The retention worker: a thread that makes the partitions of the coming days, drops those whose records have expired,
+//! The retention worker: a thread that makes the [partitions] of the coming days, drops those whose records have expired,
 //! and removes from the tables what an erasure removes.
 //!
-//! A partition has the records of one class and day, and is dropped as a whole, which costs no vacuum. What must outlive
-//! a log entry (how a delivery ended) is moved to the events first. An error is logged, and tried again a minute later.
+//! What must outlive a log entry (how a delivery ended) is moved to the events before its day is dropped. An error is
+//! logged, and tried again a minute later.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -17,12 +17,12 @@ use postgres::Row;
 use crate::core::id::ErasureId;
 use crate::core::time::Timestamp;
 use crate::engine::postgres::commit::array;
-use crate::engine::postgres::connect::describe;
-use crate::engine::postgres::connection::{Connection, Pool};
+use crate::engine::postgres::connection::{Connection, Pool, Values};
 use crate::engine::postgres::engine::Postgres;
 use crate::engine::postgres::id::Id;
 use crate::engine::postgres::kinds;
 use crate::engine::postgres::log::record_in;
+use crate::engine::postgres::partitions::{self, Partition};
 use crate::engine::queue::Control;
 use crate::engine::wait_for;
 use crate::model::command::Command;
@@ -36,14 +36,8 @@ use crate::model::redactions::{Found, Index};
 const EVERY: Duration = Duration::from_secs(60);
 /// How often it looks whether an erasure has begun, which asks the server nothing.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A day in milliseconds.
-const DAY: u64 = 86_400_000;
-/// For how many days partitions are made ahead.
-const AHEAD: u64 = 3;
 /// How much longer than `event_age` a day of events is kept, so that what was still owed of it has been ended.
 const MARGIN: Duration = Duration::from_secs(3_600);
-/// The partitioned tables.
-const TABLES: [&str; 3] = ["events", "log_entries", "messages"];
 /// How many records are read or rewritten at once.
 const AT_ONCE: i64 = 500;
 
@@ -69,7 +63,7 @@ impl Drop for Running {
 pub(super) fn start(engine: Arc<Postgres>, clock: Arc<dyn Fn() -> Timestamp + Send + Sync>) -> io::Result<Running> {
     let (stop, stopped) = mpsc::channel::<()>();
     let run = move || {
-        let worker = Worker { engine };
+        let mut worker = Worker { engine, kept: HashSet::new() };
         let (mut look, mut due, mut healthy) = (Duration::ZERO, Instant::now(), true);
         while stopped.recv_timeout(look) == Err(RecvTimeoutError::Timeout) {
             let every = EVERY.min(lock(&worker.engine.rules).reclaim.every);
@@ -92,46 +86,6 @@ pub(super) fn start(engine: Arc<Postgres>, clock: Arc<dyn Fn() -> Timestamp + Se
     };
     let thread = std::thread::Builder::new().name("retention".to_owned()).spawn(run)?;
     Ok(Running { stop: Some(stop), thread: Some(thread) })
-}
-
-/// The first id of a day, counted from 1970.
-const fn first_id(day: u64) -> u128 {
-    ((day * DAY) as u128) << 80
-}
-
-fn uuid(id: u128) -> String {
-    format!("{id:032x}")
-}
-
-/// The name of a table's partition of a day.
-fn partition(table: &str, day: u64) -> String {
-    let date = Timestamp::from_millis(day * DAY).to_string();
-    format!("{table}_{}", date[..10].replace('-', ""))
-}
-
-/// Makes the partitions of today and the next days.
-///
-/// # Errors
-/// The server's.
-pub(super) fn make_partitions(connection: &mut Connection, now: Timestamp) -> Result<(), postgres::Error> {
-    let today = now.millis() / DAY;
-    for table in TABLES {
-        for day in today.saturating_sub(1)..today + AHEAD {
-            let (from, to) = (uuid(first_id(day)), uuid(first_id(day + 1)));
-            let name = partition(table, day);
-            let made = format!(
-                "CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} FOR VALUES FROM ('{from}') TO ('{to}')"
-            );
-            if let Err(error) = connection.client().batch_execute(&made) {
-                // Records of that day are in the partition of the rest already: the clock was wrong for a while.
-                if error.code() != Some(&postgres::error::SqlState::CHECK_VIOLATION) {
-                    return Err(error);
-                }
-                tracing::warn!("no partition {name} can be made: {}", describe(&error));
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Removes what the daemons have told each other some time ago: one that was away for longer reads everything anew.
@@ -175,82 +129,74 @@ pub(super) fn redact_anew(engine: &Postgres, now: Timestamp) -> Result<(), Store
 
 struct Worker {
     engine: Arc<Postgres>,
-}
-
-/// A partition of a day.
-struct Partition {
-    name: String,
-    /// The first id behind it.
-    end: u128,
-    bytes: u64,
+    /// Partitions whose ends have been moved, and which could not be dropped yet.
+    kept: HashSet<String>,
 }
 
 impl Worker {
-    fn run_once(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.engine.pool.with(|connection| make_partitions(connection, now))?;
+    fn run_once(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        self.engine.pool.with(|connection| partitions::make(connection, now))?;
         self.engine.pool.with(forget_commits)?;
+        partitions::drop_detached(&self.engine.pool)?;
         self.erase(now)?;
         self.engine.queue.send(Control::EndExpired);
         let rules = *lock(&self.engine.rules);
         let expired = rules.expired(now);
         let events = rules.expired(Timestamp::from_millis(now.millis().saturating_sub(MARGIN.as_millis() as u64)));
-        for partition in self.partitions("events")? {
+        for partition in self.days("events")? {
             if partition.end <= events.events_below {
-                self.drop_partition(&partition)?;
+                self.expire(&partition)?;
             }
         }
-        for partition in self.partitions("messages")? {
+        for partition in self.days("messages")? {
             if partition.end <= expired.messages_below {
-                self.drop_partition(&partition)?;
+                self.expire(&partition)?;
             }
         }
         let mut newer = 0;
-        for partition in self.partitions("log_entries")?.into_iter().rev() {
+        for partition in self.days("log_entries")?.into_iter().rev() {
             if partition.end <= expired.log_below || newer >= rules.log_bytes {
-                self.keep_ends(&partition, &expired)?;
-                self.drop_partition(&partition)?;
+                if !self.kept.contains(&partition.name) {
+                    self.keep_ends(&partition.name, partition.end, &expired)?;
+                    self.kept.insert(partition.name.clone());
+                }
+                self.expire(&partition)?;
             }
             newer += partition.bytes;
+        }
+        self.keep_ends("log_entries_rest", expired.log_below, &expired)?;
+        for (rest, below) in [
+            ("events_rest", events.events_below),
+            ("messages_rest", expired.messages_below),
+            ("log_entries_rest", expired.log_below),
+        ] {
+            self.engine.pool.query(&format!("DELETE FROM {rest} WHERE id < $1"), &[&Id(below)])?;
         }
         Ok(())
     }
 
-    /// The partitions of a table by day, oldest first.
-    fn partitions(&self, table: &str) -> Result<Vec<Partition>, StoreError> {
-        let sql = "SELECT c.relname::text, pg_total_relation_size(c.oid) FROM pg_inherits i JOIN pg_class c ON c.oid = \
-                   i.inhrelid WHERE i.inhparent = $1::text::regclass AND c.relname ~ '_[0-9]{8}$' ORDER BY 1";
-        let rows = self.engine.pool.query(sql, &[&table])?;
-        let partition = |row: &Row| {
-            let name: String = row.get(0);
-            let date = &name[name.len() - 8..];
-            let day = Timestamp::parse(&format!("{}-{}-{}T00:00:00Z", &date[..4], &date[4..6], &date[6..])).ok()?;
-            let end = first_id(day.millis() / DAY + 1);
-            Some(Partition { end, bytes: u64::try_from(row.get::<_, i64>(1)).unwrap_or(0), name })
-        };
-        Ok(rows.iter().filter_map(partition).collect())
+    fn days(&self, table: &str) -> Result<Vec<Partition>, StoreError> {
+        partitions::of_table(&self.engine.pool, table)
     }
 
-    fn drop_partition(&self, partition: &Partition) -> Result<(), StoreError> {
-        self.engine.pool.with(|connection| {
-            connection.client().batch_execute(&format!(
-                "SET lock_timeout = '5s'; DROP TABLE IF EXISTS {}; RESET lock_timeout",
-                partition.name
-            ))
-        })?;
-        tracing::info!("the partition {} is dropped: its records have expired", partition.name);
+    /// Drops a partition, or tries it again the next time.
+    fn expire(&mut self, partition: &Partition) -> Result<(), StoreError> {
+        if partitions::remove(&self.engine.pool, partition)? {
+            self.kept.remove(&partition.name);
+        }
         Ok(())
     }
 
     /// Moves to the events how deliveries ended, where only log entries of a partition say so.
-    fn keep_ends(&self, partition: &Partition, expired: &Expired) -> Result<(), StoreError> {
+    fn keep_ends(&self, partition: &str, below: u128, expired: &Expired) -> Result<(), StoreError> {
         let dropped = Expired { log_below: u128::MAX, ..*expired };
         let sql = format!(
-            "SELECT id, kind, version, payload FROM {} WHERE class = $1 AND id > $2 ORDER BY id LIMIT $3",
-            partition.name
+            "SELECT id, kind, version, payload FROM {partition} WHERE class = $1 AND id > $2 AND id < $4 ORDER BY id LIMIT $3"
         );
         let mut after = Id(0);
         loop {
-            let rows = self.engine.pool.query(&sql, &[&kinds::class(Class::LogEntry), &after, &AT_ONCE])?;
+            let values: Values<'_> = &[&kinds::class(Class::LogEntry), &after, &AT_ONCE, &Id(below)];
+            let rows = self.engine.pool.query(&sql, values)?;
             let Some(last) = rows.last() else { return Ok(()) };
             after = last.get(0);
             for row in &rows {
@@ -321,16 +267,5 @@ impl Worker {
                 found.entry(rule).or_default().count(head.kind);
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_day_has_a_partition_of_its_own() {
-        assert_eq!(partition("events", 20_787), "events_20261130");
-        assert_eq!(uuid(first_id(1)), format!("{:012x}{}", DAY, "0".repeat(20)));
     }
 }

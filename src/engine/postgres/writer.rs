@@ -25,7 +25,7 @@ use crate::engine::queue::{Batch, Control};
 use crate::engine::{Answers, Listeners};
 use crate::model::command::{AttemptResult, Command};
 use crate::model::conversations::Threads;
-use crate::model::error::StoreError;
+use crate::model::error::{Outage, StoreError};
 use crate::model::handler::{Answer, Handler};
 use crate::model::key::{Key, ValueKind};
 use crate::model::lock::lock;
@@ -127,6 +127,11 @@ pub(super) struct Unknown {
 /// Why the writer ends.
 pub(super) struct Ended(pub(super) String);
 
+/// Replies that nothing is written at present.
+fn refuse(commands: Vec<Command>, why: Outage) {
+    commands.into_iter().for_each(|command| command.refuse_with(&StoreError::Unavailable(why)));
+}
+
 impl Writer {
     /// Runs until the queue is closed and empty.
     pub(super) fn run(mut self) {
@@ -138,7 +143,7 @@ impl Writer {
         };
         let ends = "nothing more is accepted, and the daemon ends; what was answered 202 is committed";
         (self.listeners.failed)(format!("{why}; {ends}"));
-        self.handler.refuse();
+        self.handler.refuse(&StoreError::Unavailable(Outage::Ended));
         self.engine.queue.fail();
     }
 
@@ -151,7 +156,7 @@ impl Writer {
             }
             self.state.results.extend(results);
             if self.state.away.is_some() && !self.reconnect_if_due()? {
-                commands.into_iter().for_each(Command::refuse);
+                refuse(commands, Outage::Away);
                 if self.state.closing {
                     return Ok(());
                 }
@@ -159,7 +164,7 @@ impl Writer {
             }
             self.check_replicas_if_due();
             let commands = if self.state.lacking {
-                commands.into_iter().for_each(Command::refuse);
+                refuse(commands, Outage::Standbys);
                 Vec::new()
             } else {
                 commands
@@ -168,7 +173,7 @@ impl Writer {
                 self.settle_shards();
             }
             if self.state.away.is_some() {
-                commands.into_iter().for_each(Command::refuse);
+                refuse(commands, Outage::Away);
             } else if commands.is_empty() && self.state.results.is_empty() && !self.is_due() {
                 self.look_for_news();
             } else {
@@ -345,14 +350,16 @@ impl Writer {
         let keys = commands.iter().flat_map(read_set::of_command).chain(results.iter().map(read_set::of_result));
         let ahead = changes.prefetch(keys.collect()).and_then(|()| changes.repair());
         if let Err(error) = ahead {
-            commands.into_iter().for_each(Command::refuse);
+            commands.into_iter().for_each(|command| command.refuse_with(&error));
             return Err(error);
         }
         let now = at.at;
-        if self.state.expired.is_none_or(|last| now.duration_since(last) >= EXPIRE_EVERY) {
+        // Now and then in any case, and when many are new.
+        let anyway = self.state.expired.is_none_or(|last| now.duration_since(last) >= EXPIRE_EVERY);
+        if anyway {
             self.state.expired = Some(now);
-            self.handler.expire(&*changes, true, self.handler.last_id(), at.wall)?;
         }
+        self.handler.expire(&*changes, anyway, self.handler.last_id(), at.wall)?;
         let (view, log) = (&*changes, &*self.engine.records);
         let context = Context { now: at.wall, view, log, sink: rows };
         let mut outcome = self.handler.decide(commands, results, context, answers)?;
@@ -408,6 +415,11 @@ impl Writer {
                 if let StoreError::DiskFull(why) = &error {
                     self.engine.set_full(Some(why.clone()));
                 }
+                // The connection may have been lost while the commit was made.
+                let error = match error {
+                    StoreError::Unavailable(_) => StoreError::Unavailable(Outage::Unknown),
+                    other => other,
+                };
                 self.give(answers, Err(error));
                 let unknown = Unknown { batch: marks.batch, decided_at, events, requests, results: results.len() };
                 self.lose(results, Some(unknown), &refusal.0);
