@@ -19,8 +19,10 @@ mod tokens;
 pub use crate::engine::embedded::{OpenError, offline};
 #[cfg(feature = "postgres")]
 pub use crate::engine::postgres::{PostgresSettings, inspect as inspect_postgres};
+pub use crate::engine::process::name as process_name;
 pub use crate::engine::{Answers, DiskSpace, Pieces};
 pub use crate::model::calls::{CallFilter, CallStory};
+pub use crate::model::cluster::{Cluster, Member, Standby};
 pub use crate::model::command::{Accepted, AttemptResult, Busy, Replay, Reply};
 pub use crate::model::conversations::{ConversationFilter, PostedMessage, PreparedMessage, Shown as ShownConversation};
 pub use crate::model::erasure::Erasure;
@@ -34,7 +36,7 @@ pub use crate::model::retention::{Reclaim, Rules as Retention};
 pub use crate::model::settings::Settings;
 pub use api::Store;
 pub use running::{OpenedStore, Running};
-pub use statuses::{SubscriptionFilter, SubscriptionStatus};
+pub use statuses::{DOWN, SubscriptionFilter, SubscriptionStatus};
 
 #[cfg(test)]
 mod tests;
