@@ -101,17 +101,7 @@ pub fn inspect_database(store: &PostgresStore) -> Result<ServerFacts, String> {
     #[cfg(not(feature = "postgres"))]
     return Err(without_postgres(&url).to_string());
     #[cfg(feature = "postgres")]
-    crate::store::inspect_postgres(&postgres(store, &url), &super::clock::now)
-}
-
-#[cfg(feature = "postgres")]
-fn postgres(store: &PostgresStore, url: &DatabaseUrl) -> PostgresSettings {
-    PostgresSettings {
-        url: url.expose().to_owned(),
-        schema: store.schema.as_str().to_owned(),
-        pool: store.pool,
-        replicas: store.replicas,
-    }
+    crate::store::inspect_postgres(url.expose(), store.schema.as_str(), &super::clock::now)
 }
 
 #[cfg(feature = "postgres")]
@@ -122,7 +112,12 @@ fn open_postgres(
     given: Option<Admin>,
     now: Timestamp,
 ) -> Result<(OpenedStore, Admin), Fatal> {
-    let at = postgres(store, &database_url(store)?);
+    let at = PostgresSettings {
+        url: database_url(store)?.expose().to_owned(),
+        schema: store.schema.as_str().to_owned(),
+        pool: store.pool,
+        replicas: store.replicas,
+    };
     let idle = Store::open_postgres(&at, settings, keys, now).map_err(not_opened)?;
     let admin = match given {
         Some(given) => given,
