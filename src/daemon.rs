@@ -43,6 +43,7 @@ use self::fatal::Cause;
 pub use self::fatal::Fatal;
 use self::heartbeat::Heartbeat;
 pub use self::store::inspect_database;
+pub use self::store::upgrade as upgrade_store;
 
 /// Time limit for requests to finish when the daemon stops.
 const HTTP_STOP: Duration = Duration::from_secs(10);

@@ -31,6 +31,7 @@ mod send;
 mod serve;
 mod starting;
 mod status;
+mod store;
 mod subscription;
 mod table;
 mod text;
@@ -88,6 +89,7 @@ enum Command {
     Backup(backup::Backup),
     Restore(restore::Restore),
     Verify(verify::Verify),
+    Store(store::Store),
     EventTypes(event_types::EventTypes),
     Completions(Completions),
     Man(man::Man),
@@ -156,6 +158,7 @@ impl Command {
             Self::Backup(command) => done(command.run(out)),
             Self::Restore(command) => done(command.run(out)),
             Self::Verify(command) => command.run(out),
+            Self::Store(command) => done(command.run(out)),
             Self::EventTypes(command) => done(command.run(out)),
             Self::Completions(command) => done(command.run(out)),
             Self::Man(command) => done(command.run(Cli::command(), out)),

@@ -50,6 +50,14 @@ pub(super) fn start(overrides: &Overrides) -> Result<Daemon, Failure> {
     Daemon::start(&load(overrides)?).map_err(|fatal| failure(&fatal))
 }
 
+/// Upgrades the tables of the PostgreSQL engine. Returns what was done, in a sentence.
+///
+/// # Errors
+/// Those of [`run`]; or another engine is configured.
+pub(super) fn upgrade_store(overrides: &Overrides, finish: bool) -> Result<String, Failure> {
+    daemon::upgrade_store(&load(overrides)?, finish).map_err(|fatal| failure(&fatal))
+}
+
 /// A function that performs a handshake with a receiver's URL within a time limit.
 ///
 /// # Errors

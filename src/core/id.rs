@@ -202,6 +202,13 @@ impl IdSource {
         self.last
     }
 
+    /// Makes later ids greater than `last`, which somebody else has created.
+    pub const fn advance(&mut self, last: u128) {
+        if self.last < last {
+            self.last = last;
+        }
+    }
+
     /// The last id created.
     pub const fn last(&self) -> u128 {
         self.last

@@ -31,6 +31,7 @@ pub mod request;
 pub mod retry;
 mod samples;
 pub mod seal;
+pub mod shards;
 pub mod signature;
 pub mod subscription;
 pub mod subscription_input;

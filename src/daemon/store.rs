@@ -72,6 +72,63 @@ pub(super) fn open(
     }
 }
 
+/// Upgrades the tables of the PostgreSQL engine, and with `finish` removes what only older versions need. Returns what was
+/// done, in a sentence.
+///
+/// # Errors
+/// Another engine is configured, or the tables cannot be upgraded.
+pub fn upgrade(config: &Config, finish: bool) -> Result<String, Fatal> {
+    match &config.store.engine {
+        StoreEngine::Postgres(store) => upgrade_postgres(store, finish),
+        StoreEngine::Embedded { .. } => Err(Fatal::new(
+            Cause::Configuration,
+            "there are no tables to upgrade: `engine` in [store] is \"embedded\", and a data directory is upgraded when it \
+             is opened",
+        )),
+    }
+}
+
+#[cfg(not(feature = "postgres"))]
+fn upgrade_postgres(store: &PostgresStore, _: bool) -> Result<String, Fatal> {
+    Err(no_postgres(&database_url(store)?))
+}
+
+#[cfg(feature = "postgres")]
+fn upgrade_postgres(store: &PostgresStore, finish: bool) -> Result<String, Fatal> {
+    let (schema, (before, version)) =
+        (&store.schema, Store::upgrade_postgres(&place(store)?, finish).map_err(not_opened)?);
+    let done = match before {
+        None => format!("the tables of the schema {schema} are made, version {version}"),
+        Some(before) if before < version => {
+            format!("the tables of the schema {schema} are upgraded from version {before} to {version}")
+        }
+        Some(before) => {
+            format!("the tables of the schema {schema} are of version {before}: there is nothing to upgrade")
+        }
+    };
+    Ok(if finish { format!("{done}; what only older versions need is removed") } else { done })
+}
+
+/// Where the data is.
+#[cfg(feature = "postgres")]
+fn place(store: &PostgresStore) -> Result<PostgresSettings, Fatal> {
+    Ok(PostgresSettings {
+        url: database_url(store)?.expose().to_owned(),
+        schema: store.schema.as_str().to_owned(),
+        pool: store.pool,
+        replicas: store.replicas,
+    })
+}
+
+#[cfg(not(feature = "postgres"))]
+fn no_postgres(url: &DatabaseUrl) -> Fatal {
+    let what = format!(
+        "this build has no PostgreSQL engine (it was compiled without the feature `postgres`), and `engine` in [store] is \
+         \"postgres\" (with a database on {url}): set it to \"embedded\", or use another build"
+    );
+    Fatal::new(Cause::Configuration, what)
+}
+
 #[cfg(not(feature = "postgres"))]
 fn open_postgres(
     store: &PostgresStore,
@@ -80,16 +137,7 @@ fn open_postgres(
     _: Option<Admin>,
     _: Timestamp,
 ) -> Result<(OpenedStore, Admin), Fatal> {
-    Err(without_postgres(&database_url(store)?))
-}
-
-#[cfg(not(feature = "postgres"))]
-fn without_postgres(url: &DatabaseUrl) -> Fatal {
-    let what = format!(
-        "this build has no PostgreSQL engine (it was compiled without the feature `postgres`), and `engine` in [store] is \
-         \"postgres\" (with a database on {url}): set it to \"embedded\", or use another build"
-    );
-    Fatal::new(Cause::Configuration, what)
+    Err(no_postgres(&database_url(store)?))
 }
 
 /// Asks the database's server about itself, and changes nothing.
@@ -99,7 +147,7 @@ fn without_postgres(url: &DatabaseUrl) -> Fatal {
 pub fn inspect_database(store: &PostgresStore) -> Result<ServerFacts, String> {
     let url = database_url(store).map_err(|fatal| fatal.to_string())?;
     #[cfg(not(feature = "postgres"))]
-    return Err(without_postgres(&url).to_string());
+    return Err(no_postgres(&url).to_string());
     #[cfg(feature = "postgres")]
     crate::store::inspect_postgres(url.expose(), store.schema.as_str(), &super::clock::now)
 }
@@ -112,12 +160,7 @@ fn open_postgres(
     given: Option<Admin>,
     now: Timestamp,
 ) -> Result<(OpenedStore, Admin), Fatal> {
-    let at = PostgresSettings {
-        url: database_url(store)?.expose().to_owned(),
-        schema: store.schema.as_str().to_owned(),
-        pool: store.pool,
-        replicas: store.replicas,
-    };
+    let at = place(store)?;
     let idle = Store::open_postgres(&at, settings, keys, now).map_err(not_opened)?;
     let admin = match given {
         Some(given) => given,

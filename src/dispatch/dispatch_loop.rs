@@ -5,11 +5,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::core::attempt::{LogEntry, Status};
 use crate::core::delivery::{Delivery, State};
 use crate::core::id::{SubscriptionId, SubscriptionNumber};
+use crate::core::shards::{Ownership, ShardSet};
 use crate::core::subscription::{DisabledReason, Subscription};
 use crate::core::time::Timestamp;
 use crate::sender::Pool;
@@ -20,6 +21,7 @@ use super::inbox::Input;
 use super::lanes::{Bounds, LaneRules, Lanes, Past, Standing, Terms, Transition};
 use super::monotonic_clock::Reading;
 use super::notice::Notice;
+use super::owned::{Change, Owned};
 use super::settings::Settings;
 use super::work::Job;
 
@@ -49,6 +51,8 @@ pub(super) struct DispatchLoop {
     /// Whether the store could not be read when it was last tried, and can be again later.
     away: bool,
     settings: Arc<Settings>,
+    owned: Owned,
+    /// The subscriptions of the shards that are owned.
     subscriptions: HashMap<SubscriptionNumber, Arc<Subscription>>,
     numbers: HashMap<SubscriptionId, SubscriptionNumber>,
 }
@@ -57,6 +61,7 @@ impl DispatchLoop {
     pub(super) fn new(shared: Arc<Shared>, pool: Arc<Pool<Arc<Job>>>) -> Self {
         let settings = shared.settings();
         let lanes = Lanes::new(rules(&settings));
+        let owned = Owned::new(shared.store.ownership());
         Self {
             shared,
             pool,
@@ -64,16 +69,22 @@ impl DispatchLoop {
             unsent: None,
             away: false,
             settings,
+            owned,
             subscriptions: HashMap::new(),
             numbers: HashMap::new(),
         }
     }
 
-    /// Loads the store's subscriptions; their deliveries are read as needed.
+    /// Loads the subscriptions of the shards that are owned; their deliveries are read as needed.
     pub(super) fn load(&mut self) {
+        let shards = *self.owned.shards();
+        self.load_shards(&shards);
+    }
+
+    fn load_shards(&mut self, shards: &ShardSet) {
         let now = self.shared.clock.now();
         let store = self.shared.store.clone();
-        for subscription in store.subscriptions() {
+        for subscription in store.subscriptions().into_iter().filter(|subscription| shards.has(subscription.number)) {
             let id = subscription.id;
             let past = past(store.health(id), store.last_sequence(id), store.waiting(id) > 0);
             self.lanes.load(subscription.number, self.terms(&subscription), past, now, chance());
@@ -92,6 +103,7 @@ impl DispatchLoop {
             let now = self.shared.clock.now();
             self.lanes.wake(now);
             self.expire(now);
+            self.release();
             let more = self.begin(now) | self.read(now)?;
             let limit = if more { Some(Duration::ZERO) } else { self.idle(now) };
             self.shared.publish(self.lanes.tally());
@@ -135,8 +147,8 @@ impl DispatchLoop {
         let limit = limit.filter(|limit| !limit.is_zero());
         // A sender that becomes free sends input; a system that can create threads again does not.
         let ask = self.unsent.as_ref().map(|_| THREAD_RETRY);
-        let again = self.away.then_some(READ_RETRY);
-        limit.into_iter().chain(ask).chain(again).min()
+        let again = (self.away || !self.shared.store.may_begin()).then_some(READ_RETRY);
+        limit.into_iter().chain(ask).chain(again).chain(self.owned.look_after()).min()
     }
 
     fn apply(&mut self, change: StoreEvent, decided: &Reading, now: Timestamp) {
@@ -144,7 +156,9 @@ impl DispatchLoop {
             StoreEvent::Owed(deliveries) => {
                 deliveries.into_iter().for_each(|delivery| self.lanes.put(decided.inward(delivery), now));
             }
+            StoreEvent::Subscription(subscription) if !self.owned.shards().has(subscription.number) => {}
             StoreEvent::Subscription(subscription) => self.put_subscription(subscription, now),
+            StoreEvent::Owned(ownership) => self.own(ownership),
             StoreEvent::Deleted(id) => {
                 (self.shared.listener)(Notice::Settled(id));
                 if let Some(number) = self.numbers.remove(&id) {
@@ -154,6 +168,31 @@ impl DispatchLoop {
             }
             StoreEvent::Cancelled(id) => self.lanes.cancel(id, now),
             StoreEvent::Finished(after) => self.lanes.recorded(decided.inward(after), now),
+        }
+    }
+
+    /// Sends for these shards from now on, and for no others.
+    fn own(&mut self, ownership: Ownership) {
+        let Some(Change { gained, lost }) = self.owned.change(ownership, Instant::now()) else { return };
+        let leaving: Vec<_> = self.subscriptions.keys().filter(|number| lost.has(**number)).copied().collect();
+        for number in leaving {
+            self.lanes.remove_subscription(number);
+            if let Some(subscription) = self.subscriptions.remove(&number) {
+                self.numbers.remove(&subscription.id);
+            }
+        }
+        if let Some(job) = self.unsent.take_if(|job| lost.has(job.number())) {
+            // Nothing of it has been sent: its next owner sends it.
+            self.lanes.withdraw(job.number(), self.shared.clock.now());
+        }
+        self.load_shards(&gained);
+    }
+
+    /// Releases shards that have been given up, once nothing of theirs is out any more.
+    fn release(&mut self) {
+        let Self { owned, lanes, shared, .. } = self;
+        if let Some(shards) = owned.take_released(|shards| lanes.is_settled(shards), Instant::now()) {
+            shared.store.release(shards);
         }
     }
 
@@ -191,6 +230,10 @@ impl DispatchLoop {
     /// Gives free senders their next deliveries, a portion at a time: a sender that becomes free meanwhile must not
     /// wait for a thousand strangers. Returns whether there may be more.
     fn begin(&mut self, now: Timestamp) -> bool {
+        // Another process may have been given its shards meanwhile.
+        if !self.shared.store.may_begin() {
+            return false;
+        }
         let Self { pool, lanes, subscriptions, unsent, .. } = self;
         let next = || loop {
             let start = lanes.start(now)?;
@@ -225,6 +268,9 @@ impl DispatchLoop {
     }
 
     fn expire(&mut self, now: Timestamp) {
+        if !self.shared.store.may_begin() {
+            return;
+        }
         while let Some(delivery) = self.lanes.expired(now) {
             let reading = self.shared.clock.reading();
             let (delivery, now) = (reading.outward(delivery), reading.wall);

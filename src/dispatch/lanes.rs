@@ -23,6 +23,7 @@
 
 mod circuit_breaker;
 mod concurrency_limit;
+mod departed;
 mod ended;
 mod fair_share;
 mod in_flight;
@@ -37,10 +38,12 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::core::delivery::Delivery;
 use crate::core::id::{DeliveryId, SubscriptionNumber};
+use crate::core::shards::ShardSet;
 use crate::core::time::Timestamp;
 
 use self::circuit_breaker::ProbePauses;
 use self::concurrency_limit::Proof;
+use self::departed::Departed;
 use self::fair_share::{Class, FairShare};
 use self::lane::{LaneKey, Next};
 use self::queue::Queue;
@@ -75,8 +78,8 @@ pub struct Lanes {
     fed_eager: SubscriptionNumber,
     /// Number of deliveries in memory.
     held: usize,
-    /// Attempts in flight of deleted subscriptions.
-    orphans: usize,
+    /// Subscriptions that have left while attempts of theirs were out.
+    departed: Departed,
     /// Started attempts and expiries whose results are not durable yet.
     unrecorded: usize,
     timers: BTreeSet<(Timestamp, Timer)>,
@@ -98,7 +101,7 @@ impl Lanes {
             fed: SubscriptionNumber::ZERO,
             fed_eager: SubscriptionNumber::ZERO,
             held: 0,
-            orphans: 0,
+            departed: Departed::default(),
             unrecorded: 0,
             timers: BTreeSet::new(),
             expiries: BTreeSet::new(),
@@ -121,7 +124,12 @@ impl Lanes {
 
     /// Adds a subscription that existed before the start. `chance` in [0, 1) spreads the first probes of receivers
     /// that are down.
+    ///
+    /// One that has left before comes back once all that was out then is recorded.
     pub fn load(&mut self, number: SubscriptionNumber, terms: Terms, past: Past, now: Timestamp, chance: f64) {
+        if self.departed.come_back(number, terms, past) {
+            return;
+        }
         let queue = Queue::loaded(terms, self.rules.bounds, self.probe_pauses(), past, now, chance);
         self.queues.insert(number, queue);
         self.refresh(number, now);
@@ -129,6 +137,10 @@ impl Lanes {
 
     /// Adds a subscription or changes its terms. A changed ordering applies to later deliveries.
     pub fn put_subscription(&mut self, number: SubscriptionNumber, terms: Terms, now: Timestamp) {
+        if let Some(returning) = self.departed.returning(number) {
+            returning.0 = terms;
+            return;
+        }
         let (probe_pauses, bounds) = (self.probe_pauses(), self.rules.bounds);
         let queue = self.queues.entry(number).or_insert_with(|| Queue::new(terms, bounds, probe_pauses, now));
         let due = queue.change_terms(terms, probe_pauses, now);
@@ -140,7 +152,7 @@ impl Lanes {
     pub fn remove_subscription(&mut self, number: SubscriptionNumber) {
         self.unread.remove(&number);
         self.eager.remove(&number);
-        let Some(queue) = self.queues.remove(&number) else { return };
+        let Some(queue) = self.queues.remove(&number) else { return self.departed.leave(number, 0, 0) };
         self.tally.change(queue.counted_as(), None);
         if let Some(class) = queue.class() {
             self.share.leave(class, number);
@@ -151,12 +163,25 @@ impl Lanes {
         self.held -= queue.held();
         // Its attempts in flight keep holding their threads.
         self.share.change(queue.proof(), Proof::Quick, queue.in_flight());
-        self.orphans += queue.in_flight();
+        self.departed.leave(number, queue.in_flight(), queue.not_recorded());
         for (at, key) in queue.waiting() {
             self.timers.remove(&(at, Timer::Lane(number, key)));
         }
         for delivery in queue.deliveries() {
             self.forget_expiry(delivery);
+        }
+    }
+
+    /// Whether nothing is out of subscriptions of these shards that have left.
+    pub fn is_settled(&self, shards: &ShardSet) -> bool {
+        self.departed.is_settled(shards)
+    }
+
+    /// Lets a subscription that has left come back, if it wants to and nothing of it is out any more.
+    fn settle(&mut self, number: SubscriptionNumber, now: Timestamp) {
+        if let Some((terms, past)) = self.departed.settle(number) {
+            // Its receiver's probes need not be spread: few come back at once.
+            self.load(number, terms, past, now, 0.0);
         }
     }
 

@@ -79,6 +79,7 @@ mod inbox;
 pub mod lanes;
 mod monotonic_clock;
 mod notice;
+mod owned;
 mod rate;
 mod settings;
 mod work;

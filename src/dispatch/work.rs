@@ -8,7 +8,7 @@ use crate::core::attempt::{Answer, Fault, LogEntry, Outcome, Report};
 use crate::core::backoff::RetryPolicy;
 use crate::core::delivery::{Delivery, State};
 use crate::core::event::{Domain, Event};
-use crate::core::id::AttemptId;
+use crate::core::id::{AttemptId, SubscriptionNumber};
 use crate::core::request::{Marks, Outgoing};
 use crate::core::retry::{Verdict, judge, retry_after};
 use crate::core::subscription::{DisabledReason, Subscription};
@@ -23,6 +23,13 @@ pub(super) struct Job {
     /// Times are those of the lanes' clock.
     pub(super) start: Start,
     pub(super) subscription: Arc<Subscription>,
+}
+
+impl Job {
+    /// The number of its subscription.
+    pub(super) const fn number(&self) -> SubscriptionNumber {
+        self.start.delivery.id.subscription_number()
+    }
 }
 
 /// Builds the request of the next attempt.

@@ -15,6 +15,7 @@ mod reader;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use crate::core::shards::{Ownership, ShardSet};
 use crate::core::time::{Moment, Timestamp};
 use crate::model::command::{AttemptResult, Busy, Command, Reply};
 use crate::model::error::{Outage, StoreError};
@@ -54,6 +55,19 @@ pub(crate) trait Engine: Send + Sync {
 
     /// Queues the result of an attempt. Never refused: the attempt has already happened.
     fn finish(&self, result: AttemptResult);
+
+    /// The shards whose subscriptions this process sends for.
+    fn ownership(&self) -> Ownership {
+        Ownership::SOLE
+    }
+
+    /// Whether this process may begin attempts now: not if another one may have been given its shards.
+    fn may_begin(&self) -> bool {
+        true
+    }
+
+    /// Gives up shards, of which nothing is in flight.
+    fn release(&self, _: ShardSet) {}
 
     /// Checks that there is space for `bytes` of new data.
     ///

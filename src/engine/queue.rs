@@ -8,6 +8,8 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "postgres")]
+use crate::core::shards::ShardSet;
 use crate::model::command::{AttemptResult, Busy, Command};
 use crate::model::read_ahead::Answer;
 use crate::model::settings::Settings;
@@ -37,6 +39,15 @@ pub(crate) enum Control {
     EndExpired,
     /// Begin a new segment of the log, unless the newest is empty. Only an engine with segments is asked.
     Rotate,
+    /// Others may have committed something.
+    #[cfg(feature = "postgres")]
+    Follow,
+    /// Daemons may have joined or left: look which shards to take or to give up.
+    #[cfg(feature = "postgres")]
+    SettleShards,
+    /// Nothing of these shards is in flight any more: give them up.
+    #[cfg(feature = "postgres")]
+    Release(ShardSet),
     /// Answer after the current iteration.
     Ping(SyncSender<()>),
     /// Apply new limits and retention periods.
@@ -106,6 +117,10 @@ impl WriteQueue {
         let pings = || queued.control.iter().filter(|one| matches!(one, Control::Ping(_))).count();
         // A writer that hangs must not accumulate pings.
         if matches!(control, Control::Ping(_)) && pings() >= MAX_PINGS {
+            return;
+        }
+        #[cfg(feature = "postgres")]
+        if matches!(control, Control::Follow) && queued.control.iter().any(|one| matches!(one, Control::Follow)) {
             return;
         }
         queued.closed |= matches!(control, Control::Close);

@@ -17,15 +17,15 @@ use crate::model::registry::Registry;
 use crate::model::view::{Pairs, ViewMut};
 
 /// The maximum number of counts written with a checkpoint.
-const WRITTEN_MOST: usize = 3_000;
+pub(crate) const WRITTEN_MOST: usize = 3_000;
 /// How many deliveries are read per scan.
 const PAGE: usize = 1_000;
 
-/// The changed counts, to be written together with the checkpoint position.
-pub(crate) fn changed(registry: &Mutex<Registry>) -> Pairs {
+/// The changed counts, at most `most` of them, to be written together with the checkpoint position.
+pub(crate) fn changed(registry: &Mutex<Registry>, most: usize) -> Pairs {
     let mut registry = lock(registry);
     let changed = registry.changed_counts();
-    if changed.len() > WRITTEN_MOST {
+    if changed.len() > most {
         return vec![(Key::all(ValueKind::Counted), vec![0])];
     }
     let mut with: Pairs = changed.map(|(number, counts)| entry(number, counts)).collect();
@@ -38,20 +38,23 @@ fn entry(number: SubscriptionNumber, counts: Counts) -> (Key, Vec<u8>) {
     (keys::counts(number), record::versioned(&CountsRecord::from(counts)))
 }
 
+/// The counts in a stored value; `None` if it cannot be read.
+pub(crate) fn decode(value: &[u8]) -> Option<Counts> {
+    record::unversioned::<CountsRecord>(value).map(Into::into)
+}
+
 /// Loads the counts as of the last checkpoint; returns whether they are valid.
 pub(crate) fn read(view: &dyn ViewMut, registry: &Mutex<Registry>) -> Result<bool, StoreError> {
     if view.get(&Key::all(ValueKind::Counted))? != Some(vec![1]) {
         return Ok(false);
     }
     let mut registry = lock(registry);
-    let numbers: Vec<SubscriptionNumber> = registry.all_counts().map(|(number, _)| number).collect();
-    for number in numbers {
-        let Some(value) = view.get(&keys::counts(number))? else { continue };
-        let Some(record) = record::unversioned::<CountsRecord>(&value) else {
-            view.note_unreadable(&keys::counts(number), None);
+    for (key, value) in view.scan(&Key::all(ValueKind::Counts), None, usize::MAX)? {
+        let Some(counts) = decode(&value) else {
+            view.note_unreadable(&key, None);
             return Ok(false);
         };
-        registry.set_counts(number, record.into());
+        registry.set_counts(keys::number_in(&key).unwrap_or_default(), counts);
     }
     Ok(true)
 }

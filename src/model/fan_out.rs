@@ -90,13 +90,26 @@ pub(crate) struct Backlog {
 }
 
 impl Backlog {
-    /// Loads the fan-outs that the last run left unfinished.
-    pub(crate) fn load(view: &dyn View, log: &dyn Log) -> Result<Self, StoreError> {
-        let mut backlog = Self::default();
+    /// The ids of the unfinished fan-outs.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn ids(&self) -> Vec<u128> {
+        self.fan_outs.iter().map(|fan_out| fan_out.id).collect()
+    }
+
+    /// Adds the unfinished fan-outs in the view for whose ids `own` holds and that are not here yet.
+    pub(crate) fn adopt(
+        &mut self,
+        view: &dyn View,
+        log: &dyn Log,
+        own: impl Fn(u128) -> bool,
+    ) -> Result<(), StoreError> {
         for (key, value) in view.scan(&Key::all(ValueKind::FanOut), None, usize::MAX)? {
             let read = |what: &str| StoreError::corrupt_state(format!("has a fan-out {what} that cannot be read"));
             let id = key.rest().get(..16).and_then(|id| id.try_into().ok()).map(u128::from_be_bytes);
             let id = id.ok_or_else(|| read("key"))?;
+            if !own(id) || self.fan_outs.iter().any(|known| known.id == id) {
+                continue;
+            }
             let done = value.try_into().map(u32::from_be_bytes).map_err(|_| read("value"))?;
             let mut found = None;
             log.record(id, &mut |_, payload| found = record::decode::<FanOutRecord>(payload))?;
@@ -107,9 +120,9 @@ impl Backlog {
             let events: VecDeque<NewEvent> =
                 found.into_iter().flat_map(FanOutRecord::events).skip(done as usize).collect();
             let companies = events.iter().map(|event| event.company.clone()).collect();
-            backlog.fan_outs.push_back(FanOut { id, companies, events, done, accepted: Vec::new(), reply: None });
+            self.fan_outs.push_back(FanOut { id, companies, events, done, accepted: Vec::new(), reply: None });
         }
-        Ok(backlog)
+        Ok(())
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -29,10 +29,12 @@ pub(crate) struct Handler {
     carried: Carried,
     /// Deferred requests and unfinished fan-outs.
     backlog: Backlog,
+    /// Whether this process does the maintenance, which only one of several does.
+    leads: bool,
 }
 
 impl Handler {
-    /// A handler whose ids follow the one with the bits `last_id`, and which continues the fan-outs of the last run.
+    /// A handler whose ids follow the one with the bits `last_id`, and which continues the fan-outs that are `own`.
     ///
     /// # Errors
     /// The fan-outs cannot be read.
@@ -42,9 +44,45 @@ impl Handler {
         registry: Arc<Mutex<Registry>>,
         carried: Carried,
         (view, log): (&dyn View, &dyn Log),
+        own: impl Fn(u128) -> bool,
     ) -> Result<Self, StoreError> {
-        let backlog = Backlog::load(view, log)?;
-        Ok(Self { settings, ids: IdSource::after(last_id), registry, carried, backlog })
+        let mut backlog = Backlog::default();
+        backlog.adopt(view, log, own)?;
+        Ok(Self { settings, ids: IdSource::after(last_id), registry, carried, backlog, leads: true })
+    }
+
+    /// Whether this process does the maintenance; it resumes what is in progress.
+    #[cfg(feature = "postgres")]
+    pub(crate) const fn lead(&mut self, leads: bool) {
+        self.carried.has_work |= leads && !self.leads;
+        self.leads = leads;
+    }
+
+    /// Another process has written to the view, with ids up to the one with the bits `last_id`; `work` says whether
+    /// there may be maintenance to do.
+    #[cfg(feature = "postgres")]
+    pub(crate) const fn follow(&mut self, last_id: u128, work: bool) {
+        self.ids.advance(last_id);
+        self.carried.has_work |= work;
+    }
+
+    /// Takes over these fan-outs, which another process has left unfinished.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn adopt_fan_outs(
+        &mut self,
+        (view, log): (&dyn View, &dyn Log),
+        ids: &[u128],
+    ) -> Result<(), StoreError> {
+        self.backlog.adopt(view, log, |id| ids.contains(&id))
+    }
+
+    /// The ids of the fan-outs that this process carries out.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn fan_outs(&self) -> Vec<u128> {
+        self.backlog.ids()
     }
 
     /// Replaces the limits and periods.
@@ -64,7 +102,7 @@ impl Handler {
 
     /// Whether there is work to do without new commands.
     pub(crate) fn is_due(&self, view: &dyn ViewMut) -> bool {
-        self.carried.has_work || self.backlog.is_due(view)
+        (self.leads && self.carried.has_work) || self.backlog.is_due(view)
     }
 
     /// Whether no request is deferred and no fan-out unfinished.
@@ -112,7 +150,7 @@ impl Handler {
         context: Context<'_>,
         answers: &mut Vec<Answer>,
     ) -> Result<Outcome, StoreError> {
-        let Self { settings, ids, registry, carried, backlog } = self;
+        let Self { settings, ids, registry, carried, backlog, leads } = self;
         let mut turn = Turn::begin(context, registry, *settings, carried, ids);
         for result in results {
             attempts::finish(&mut turn, result)?;
@@ -126,7 +164,7 @@ impl Handler {
         }
         step_fan_outs(&mut turn, backlog, answers)?;
         tokens::persist_uses(&mut turn);
-        if turn.carried.has_work {
+        if *leads && turn.carried.has_work {
             maintenance::run_some(&mut turn)?;
         }
         Ok(turn.outcome)
@@ -144,6 +182,9 @@ impl Handler {
         durable: u128,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        if !self.leads {
+            return Ok(());
+        }
         expiry::expire(&mut self.carried.expiry, view, &self.settings, checkpoint, durable, now)
     }
 

@@ -7,11 +7,13 @@ use std::sync::{Arc, Mutex};
 use crate::core::attempt::Status;
 use crate::core::id::{AttemptId, SubscriptionId, SubscriptionNumber};
 use crate::core::seal::Keyring;
+use crate::core::token::Token;
 use crate::model::error::StoreError;
 use crate::model::health::Health;
 use crate::model::key::{Key, ValueKind};
 use crate::model::lock::lock;
-use crate::model::record::{self, HealthRecord, Kind as _, Logged, SubscriptionRecord, TokenRecord};
+use crate::model::progress::{DiscardRecord, ReplayRecord};
+use crate::model::record::{self, HealthRecord, Kind as _, Logged, Registered, SubscriptionRecord, TokenRecord};
 use crate::model::registry::Registry;
 use crate::model::term::Term;
 use crate::model::view::{Log, View, ViewMut, Wanted};
@@ -56,54 +58,78 @@ pub(crate) fn registry(
         records.entry(number).or_default().extend(piece);
     }
     for (number, value) in records {
-        let record = SubscriptionRecord::of_value(&value);
-        let Some(unsealed) = record.and_then(|record| record.unsealed(registry.keys())) else {
-            if unreadable == Unreadable::Skip {
-                skipped = true;
-                continue;
-            }
-            let detail = format!("has a subscription (number {number}) that cannot be read");
-            return Err(StoreError::corrupt_state(detail));
-        };
-        registry.put(unsealed);
-        let next = match view.get(&keys::next_sequence(number))?.map(TryInto::try_into) {
-            None => 1,
-            Some(Ok(next)) => u64::from_be_bytes(next),
-            // A guess would assign a sequence number twice.
-            Some(Err(_)) if unreadable == Unreadable::Fail => {
-                let detail =
-                    format!("has the next sequence number of subscription number {number}, which cannot be read");
-                return Err(StoreError::corrupt_state(detail));
-            }
-            Some(Err(_)) => {
-                skipped = true;
-                1
-            }
-        };
-        let health = view.get(&keys::health(number))?;
-        let read = health.as_deref().map(record::unversioned::<HealthRecord>);
-        if matches!(read, Some(None)) && unreadable == Unreadable::Fail {
-            view.note_unreadable(&keys::health(number), None);
-        }
-        if let Some(state) = registry.state_mut(number) {
-            state.next_sequence = next;
-            state.health = read.flatten().map(Into::into).unwrap_or_default();
+        match subscription(number, &value, registry.keys()) {
+            Ok(registered) => registry.put(registered),
+            Err(_) if unreadable == Unreadable::Skip => skipped = true,
+            Err(error) => return Err(error),
         }
     }
-    let unreadable = || StoreError::corrupt_state("has a replay or a discard that cannot be read");
+    // All at once: an engine may be far away.
+    for (key, value) in view.scan(&Key::all(ValueKind::Sequence), None, usize::MAX)? {
+        let number = keys::number_in(&key).unwrap_or_default();
+        let Some(state) = registry.state_mut(number) else { continue };
+        match next_sequence(number, value) {
+            Ok(next) => state.next_sequence = next,
+            Err(_) if unreadable == Unreadable::Skip => skipped = true,
+            Err(error) => return Err(error),
+        }
+    }
+    for (key, value) in view.scan(&Key::all(ValueKind::Health), None, usize::MAX)? {
+        let Some(state) = registry.state_mut(keys::number_in(&key).unwrap_or_default()) else { continue };
+        match health(&value) {
+            Some(health) => state.health = health,
+            None if unreadable == Unreadable::Fail => view.note_unreadable(&key, None),
+            None => {}
+        }
+    }
     for (_, value) in view.scan(&Key::all(ValueKind::Replay), None, usize::MAX)? {
-        registry.put_replay(record::unversioned(&value).ok_or_else(unreadable)?);
+        registry.put_replay(replay(&value)?);
     }
     for (_, value) in view.scan(&Key::all(ValueKind::Discard), None, usize::MAX)? {
-        registry.put_discard(record::unversioned(&value).ok_or_else(unreadable)?);
+        registry.put_discard(discard(&value)?);
     }
     for (_, value) in view.scan(&Key::all(ValueKind::Token), None, usize::MAX)? {
-        let token = record::unversioned::<TokenRecord>(&value).and_then(TokenRecord::token);
-        let unreadable = || StoreError::corrupt_state("has a token of the API that cannot be read");
-        registry.tokens.put(token.ok_or_else(unreadable)?);
+        registry.tokens.put(token(&value)?);
     }
     registry.without_webhook = CompaniesWithoutWebhook::read(view)?;
     Ok((registry, skipped))
+}
+
+/// The subscription in a stored value, with its secrets opened by `keys` as far as possible.
+pub(crate) fn subscription(number: SubscriptionNumber, value: &[u8], keys: &Keyring) -> Result<Registered, StoreError> {
+    let registered = SubscriptionRecord::of_value(value).and_then(|record| record.unsealed(keys));
+    let unreadable = || StoreError::corrupt_state(format!("has a subscription (number {number}) that cannot be read"));
+    registered.ok_or_else(unreadable)
+}
+
+/// The next sequence number in a stored value. A guess would assign a number twice.
+pub(crate) fn next_sequence(number: SubscriptionNumber, value: Vec<u8>) -> Result<u64, StoreError> {
+    let unreadable = |_| {
+        let detail = format!("has the next sequence number of subscription number {number}, which cannot be read");
+        StoreError::corrupt_state(detail)
+    };
+    value.try_into().map(u64::from_be_bytes).map_err(unreadable)
+}
+
+/// The health in a stored value; `None` if it cannot be read.
+pub(crate) fn health(value: &[u8]) -> Option<Health> {
+    record::unversioned::<HealthRecord>(value).map(Into::into)
+}
+
+/// The replay in a stored value.
+pub(crate) fn replay(value: &[u8]) -> Result<ReplayRecord, StoreError> {
+    record::unversioned(value).ok_or_else(|| StoreError::corrupt_state("has a replay that cannot be read"))
+}
+
+/// The discard in a stored value.
+pub(crate) fn discard(value: &[u8]) -> Result<DiscardRecord, StoreError> {
+    record::unversioned(value).ok_or_else(|| StoreError::corrupt_state("has a discard that cannot be read"))
+}
+
+/// The token in a stored value.
+pub(crate) fn token(value: &[u8]) -> Result<Token, StoreError> {
+    let unreadable = || StoreError::corrupt_state("has a token of the API that cannot be read");
+    record::unversioned::<TokenRecord>(value).and_then(TokenRecord::token).ok_or_else(unreadable)
 }
 
 /// How many log entries are examined to rebuild a subscription's health.

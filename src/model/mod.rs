@@ -42,6 +42,8 @@ pub(crate) mod redaction;
 pub(crate) mod redactions;
 pub(crate) mod registry;
 pub(crate) mod replay;
+#[cfg(feature = "postgres")]
+pub(crate) mod replica;
 pub(crate) mod report;
 pub(crate) mod retention;
 pub(crate) mod settings;

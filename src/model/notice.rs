@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::core::delivery::Delivery;
 use crate::core::id::{DeliveryId, SubscriptionId};
+use crate::core::shards::Ownership;
 use crate::core::subscription::Subscription;
 
 /// Measurements of a durable group commit.
@@ -31,6 +32,8 @@ pub enum StoreEvent {
     Deleted(SubscriptionId),
     /// No longer to be sent.
     Cancelled(DeliveryId),
+    /// This process now owns these shards, and sends for no other subscriptions.
+    Owned(Ownership),
     /// An [`AttemptResult`](crate::model::command::AttemptResult) is durable.
     Finished(Delivery),
 }

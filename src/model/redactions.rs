@@ -52,6 +52,12 @@ impl Index {
         self.people.is_empty()
     }
 
+    /// All rules, in no particular order.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn rules(&self) -> Vec<Arc<Rule>> {
+        self.people.values().flatten().cloned().collect()
+    }
+
     /// Adds a rule.
     pub(crate) fn insert(&mut self, rule: Arc<Rule>) {
         let person = (rule.company.clone(), rule.phone.clone());

@@ -224,6 +224,24 @@ impl Registry {
         }
     }
 
+    /// Removes a replay.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn remove_replay(&mut self, number: SubscriptionNumber, id: u128) {
+        self.replays.remove(&(number, id));
+    }
+
+    /// Removes a discard.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn remove_discard(&mut self, number: SubscriptionNumber) {
+        self.discards.remove(&number);
+    }
+
+    /// Whether a replay or a discard is in progress.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn has_tasks(&self) -> bool {
+        !self.replays.is_empty() || !self.discards.is_empty()
+    }
+
     /// The replays of a subscription, oldest first.
     pub(crate) fn replays_of(&self, number: SubscriptionNumber) -> impl Iterator<Item = &ReplayRecord> {
         self.replays.range((number, 0)..=(number, u128::MAX)).map(|(_, replay)| replay)

@@ -28,10 +28,8 @@ impl CompaniesWithoutWebhook {
     pub(crate) fn read(view: &dyn View) -> Result<Self, StoreError> {
         let mut known = HashMap::new();
         for (key, value) in view.scan(&Key::all(ValueKind::WithoutWebhook), None, MOST * 2)? {
-            let company = std::str::from_utf8(key.rest()).ok().and_then(|name| Company::parse(name).ok());
-            let at = value.try_into().ok().map(|bytes| Timestamp::from_millis(u64::from_be_bytes(bytes)));
-            match company.zip(at) {
-                Some(pair) => drop(known.insert(pair.0, pair.1)),
+            match Self::decode(&key, &value) {
+                Some((company, at)) => drop(known.insert(company, at)),
                 None => view.note_unreadable(&key, None),
             }
         }
@@ -53,6 +51,26 @@ impl CompaniesWithoutWebhook {
         }
         self.0.insert(company.clone(), at);
         view.put(keys::without_webhook(company.as_str()), at.millis().to_be_bytes().to_vec());
+    }
+
+    /// Takes over what another process has recorded: the latest event of a company, or that it is no longer kept.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn take_over(&mut self, company: Company, at: Option<Timestamp>) {
+        match at {
+            Some(at) => drop(self.0.insert(company, at)),
+            None => drop(self.0.remove(&company)),
+        }
+    }
+
+    /// The company and time of a stored value; `None` if it cannot be read.
+    pub(crate) fn decode(key: &Key, value: &[u8]) -> Option<(Company, Timestamp)> {
+        let at = Timestamp::from_millis(u64::from_be_bytes(value.try_into().ok()?));
+        Some((Self::company(key)?, at))
+    }
+
+    /// The company of a key.
+    pub(crate) fn company(key: &Key) -> Option<Company> {
+        Company::parse(std::str::from_utf8(key.rest()).ok()?).ok()
     }
 
     /// The companies for which `wanted` holds, latest event first.

@@ -7,6 +7,7 @@ use crate::core::attempt::LogEntry;
 use crate::core::delivery::{Delivery, State};
 use crate::core::event::{Company, Event, NewEvent};
 use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId, SubscriptionNumber};
+use crate::core::shards::{Ownership, ShardSet};
 use crate::core::subscription::{Secret, Subscription};
 use crate::core::subscription_input::{Change as Patch, Draft};
 use crate::core::time::Timestamp;
@@ -159,6 +160,21 @@ impl Store {
     /// As [`Store::accept`].
     pub fn discard(&self, id: SubscriptionId, reply: Reply<u64>) -> Result<(), Busy> {
         self.push(Command::Discard(id, reply))
+    }
+
+    /// The shards whose subscriptions this process sends for.
+    pub fn ownership(&self) -> Ownership {
+        self.shared.engine.ownership()
+    }
+
+    /// Whether this process may begin attempts now: not if another one may have been given its shards.
+    pub fn may_begin(&self) -> bool {
+        self.shared.engine.may_begin()
+    }
+
+    /// Gives up shards: nothing of theirs is in flight, and this process begins nothing of theirs any more.
+    pub fn release(&self, shards: ShardSet) {
+        self.shared.engine.release(shards);
     }
 
     /// Records a finished attempt. Nobody waits for it: if it is lost, the attempt is repeated.

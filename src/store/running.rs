@@ -78,6 +78,16 @@ impl Store {
         Ok(Self::with(parts, Opened::Postgres(Box::new(opened)), settings))
     }
 
+    /// Upgrades the tables of a schema, and with `finish` removes what only older versions need. Returns the version that
+    /// the tables had, if they were there, and the one that they have.
+    ///
+    /// # Errors
+    /// As [`Store::open_postgres`]; or a daemon of another version still runs, and `finish` was asked for.
+    #[cfg(feature = "postgres")]
+    pub fn upgrade_postgres(at: &PostgresSettings, finish: bool) -> Result<(Option<i32>, i32), OpenError> {
+        postgres::upgrade(at, finish)
+    }
+
     fn with(parts: Parts, opened: Opened, settings: Settings) -> OpenedStore {
         let Parts { engine, registry, .. } = parts;
         let tokens = lock(&registry).tokens.clone();

@@ -60,6 +60,7 @@ const NOT_ON_POSTGRES: &[(&str, &[&str])] = &[
             "sealed::a_bad_key_file_is_named_with_its_line_before_anything_starts_and_the_doctor_looks_at_it",
         ],
     ),
+    ("a schema may have several daemons", &["service::a_second_daemon_on_the_same_directory_says_so_and_ends"]),
     ("journal files are compressed, tables are not", &["compressed::"]),
     (
         "the disk is PostgreSQL's: `min_free_bytes` has no meaning",

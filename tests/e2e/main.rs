@@ -64,6 +64,7 @@ mod sealed;
 mod secrets;
 mod secure_receivers;
 mod service;
+mod several;
 mod space;
 mod stats;
 mod store_config;

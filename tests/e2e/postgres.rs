@@ -12,9 +12,9 @@ use postgres::{Client as Sql, NoTls};
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, programs};
-use crate::daemon::Home;
+use crate::daemon::{Home, hookswitch, run};
 use crate::platform::{event, with};
-use crate::receiver::Receiver;
+use crate::receiver::{Answer, Receiver};
 use crate::space::skipped;
 use crate::wait;
 
@@ -152,7 +152,7 @@ fn a_schema_that_cannot_be_used_is_refused_with_the_remedy_and_left_as_it_is() {
     sql.batch_execute("CREATE SCHEMA foreign_one; CREATE TABLE foreign_one.invoices (id int)").unwrap();
     let (_, exit) = home(&cluster, "newer").start().stop();
     exit.expect(0);
-    sql.batch_execute("UPDATE newer.store SET version = 99").unwrap();
+    sql.batch_execute("UPDATE newer.store SET version = 99, needs = 99").unwrap();
     for (schema, wanted) in [("foreign_one", "holds something else"), ("newer", "is of a newer hookswitch")] {
         let exit = home(&cluster, schema).refused_start();
         assert!(exit.stderr.contains(wanted) && exit.stderr.contains(schema), "{exit:?}");
@@ -231,4 +231,42 @@ fn expired_days_are_dropped_and_the_rest_stays() {
     until("the day is dropped", || (!sql.query_one(there, &[]).unwrap().get::<_, bool>(0)).then_some(()));
     let entries: Vec<Value> = daemon.list("/v1/log");
     assert_eq!(entries.len(), 1, "what has not expired stays");
+}
+
+#[test]
+fn tables_of_the_version_before_are_upgraded_with_what_is_in_them() {
+    let Some(cluster) = cluster() else { return };
+    let (daemon, receiver) = (home(&cluster, "hooks").start(), Receiver::start(|_| Answer::status(500)));
+    daemon.subscribe(&receiver.url("/hook"), json!({}));
+    daemon.accept(&event("call.new", "c1"));
+    receiver.wait_for(1);
+    let (home, exit) = daemon.stop();
+    exit.expect(0);
+    let mut sql = sql(&cluster);
+    // As version 1 made them.
+    let older = "SET search_path = hooks; DROP TABLE nodes, shards, positions, commits; ALTER TABLE store DROP COLUMN needs; \
+                 UPDATE store SET version = 1, node = gen_random_uuid()";
+    sql.batch_execute(older).unwrap();
+    let upgrade = |finish: bool| {
+        home.write_config();
+        let mut command = hookswitch();
+        command.args(["store", "upgrade", "--config"]).arg(home.beside("hookswitch.toml"));
+        command.args(finish.then_some("--finish"));
+        run(command)
+    };
+    let exit = upgrade(false).expect(0);
+    assert!(exit.stdout.contains("upgraded from version 1 to 2"), "{exit:?}");
+    let daemon = home.start();
+    let before = receiver.requests().len();
+    receiver.wait_for(before + 1);
+    assert_eq!((daemon.list("/v1/subscriptions").len(), daemon.list("/v1/events").len()), (1, 1));
+    // Another version still runs somewhere.
+    let other =
+        "INSERT INTO hooks.nodes VALUES (gen_random_uuid(), 'db2/1', '0.0.1', '', now(), now() + interval '1 hour')";
+    sql.batch_execute(other).unwrap();
+    let exit = upgrade(true);
+    assert!(!exit.status.success() && exit.stderr.contains("the daemon db2/1 of version 0.0.1"), "{exit:?}");
+    sql.batch_execute("DELETE FROM hooks.nodes WHERE name = 'db2/1'").unwrap();
+    let exit = upgrade(true).expect(0);
+    assert!(exit.stdout.contains("nothing to upgrade; what only older versions need is removed"), "{exit:?}");
 }

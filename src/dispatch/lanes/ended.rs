@@ -21,6 +21,17 @@ impl Lanes {
         }
     }
 
+    /// An attempt of a subscription that has left was never made.
+    pub fn withdraw(&mut self, number: SubscriptionNumber, now: Timestamp) {
+        if self.departed.has_attempt(number) {
+            self.departed.ended(number);
+            self.departed.recorded(number);
+            self.share.give_back(Proof::Quick, 1);
+            self.unrecorded = self.unrecorded.saturating_sub(1);
+            self.settle(number, now);
+        }
+    }
+
     /// Records an update of a delivery if it is in flight; returns whether it is.
     fn note_in_flight(&mut self, number: SubscriptionNumber, key: LaneKey, sequence: u64, update: Update) -> bool {
         self.queues.get_mut(&number).is_some_and(|queue| queue.note_in_flight(key, sequence, update))
@@ -31,13 +42,13 @@ impl Lanes {
     /// recovered.
     pub fn done(&mut self, after: Delivery, seen: Seen, now: Timestamp, chance: f64) -> Option<Transition> {
         let (number, sequence) = (after.id.subscription_number(), after.id.sequence());
-        let Some(queue) = self.queues.get_mut(&number) else {
-            if self.orphans > 0 {
-                self.orphans -= 1;
-                self.share.give_back(Proof::Quick, 1);
-            }
+        if self.departed.has_attempt(number) {
+            self.departed.ended(number);
+            self.share.give_back(Proof::Quick, 1);
+            self.settle(number, now);
             return None;
-        };
+        }
+        let queue = self.queues.get_mut(&number)?;
         let key = queue.lane_of(sequence)?;
         match queue.take_back(key, after, seen.wait.is_some())?.stays {
             Some(delivery) => self.replace(number, key, delivery),
@@ -53,7 +64,10 @@ impl Lanes {
         self.unrecorded = self.unrecorded.saturating_sub(1);
         let (id, outstanding) = (after.id, after.state.is_owed());
         let (number, sequence) = (id.subscription_number(), id.sequence());
-        let Some(queue) = self.queues.get_mut(&number) else { return };
+        let Some(queue) = self.queues.get_mut(&number) else {
+            self.departed.recorded(number);
+            return self.settle(number, now);
+        };
         let ahead = queue.recorded(sequence);
         if ahead > 0 {
             return;

@@ -1,7 +1,9 @@
 //! Property test: the lanes against a naive model under random events. Everything is in one map, and every ordering
 //! rule is written down as documented.
 
-use std::collections::{BTreeMap, VecDeque};
+mod elsewhere;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::*;
@@ -91,6 +93,8 @@ struct World {
     records: VecDeque<Delivery>,
     /// All outstanding deliveries.
     outstanding: BTreeMap<Key, Truth>,
+    /// Subscriptions that another process sends for.
+    away: BTreeSet<SubscriptionNumber>,
     ended: u64,
 }
 
@@ -131,13 +135,15 @@ impl World {
             dead: BTreeMap::new(),
             records: VecDeque::new(),
             outstanding: BTreeMap::new(),
+            away: BTreeSet::new(),
             ended: 0,
         }
     }
 
     fn event(&mut self) {
         match self.chance.below(100) {
-            0..40 => self.accept(),
+            0..38 => self.accept(),
+            38..40 => self.accept_two(),
             40..75 => self.end_one(),
             75..83 => self.record_some(),
             83..90 => self.now = self.now.plus(Duration::from_millis(self.chance.below(20_000))),
@@ -150,8 +156,11 @@ impl World {
                 let back = HOUR.mul_f64(self.chance.part() * 3.0).as_millis() as u64;
                 self.now = Timestamp::from_millis(self.now.millis() - back);
             }
-            _ if self.chance.of(1, 4) => self.restart(),
-            _ => {}
+            _ => match self.chance.below(8) {
+                0..2 => self.restart(),
+                2..5 => self.hand_over(),
+                _ => self.end_elsewhere(),
+            },
         }
         self.go_on();
     }
@@ -162,21 +171,31 @@ impl World {
 
     fn accept(&mut self) {
         let number = self.number();
+        let delivery = self.new_delivery(number);
+        self.track(delivery);
+    }
+
+    fn new_delivery(&mut self, number: SubscriptionNumber) -> Delivery {
         let last = self.last.entry(number).or_default();
         *last += 1;
-        let delivery = Delivery {
+        Delivery {
             call: CallId::parse(&self.chance.below(self.size.calls).to_string()).unwrap(),
             due: self.now,
             expire_at: self.chance.of(1, 20).then(|| self.now.plus(Duration::from_secs(90))),
             ..Delivery::for_test(DeliveryId::new(Timestamp::from_millis(1), number, *last))
-        };
-        self.track(delivery);
+        }
     }
 
     /// The delivery is durable, and the lanes are notified.
     fn track(&mut self, delivery: Delivery) {
-        self.stored.insert(key(&delivery), delivery.clone());
-        let truth = self.outstanding.entry(key(&delivery)).or_insert_with(|| Truth {
+        self.store(&delivery);
+        self.lanes.put(delivery, self.now);
+    }
+
+    /// The delivery is durable.
+    fn store(&mut self, delivery: &Delivery) {
+        self.stored.insert(key(delivery), delivery.clone());
+        let truth = self.outstanding.entry(key(delivery)).or_insert_with(|| Truth {
             delivery: delivery.clone(),
             in_flight: false,
             retry_after: Timestamp::ZERO,
@@ -184,7 +203,6 @@ impl World {
         if !truth.in_flight {
             (truth.delivery, truth.retry_after) = (delivery.clone(), Timestamp::ZERO);
         }
-        self.lanes.put(delivery, self.now);
     }
 
     /// Starts, reads and expires what is possible; checks each against the rules.
@@ -327,7 +345,9 @@ impl World {
         let number = self.number();
         let terms = self.terms.get_mut(&number).expect("it is there");
         terms.enabled = !terms.enabled;
-        self.lanes.put_subscription(number, *terms, self.now);
+        if !self.away.contains(&number) {
+            self.lanes.put_subscription(number, *terms, self.now);
+        }
     }
 
     /// Cancels an outstanding delivery by hand.
@@ -385,12 +405,8 @@ impl World {
         let all: u64 = self.last.values().sum();
         self.ended = all - self.outstanding.len() as u64;
         self.lanes = Lanes::new(rules(self.size));
-        for (number, terms) in self.terms.clone() {
-            let outstanding = self.stored.range((number, 0)..=(number, u64::MAX)).next().is_some();
-            let down_since = self.chance.of(1, 3).then_some(self.now);
-            let last = self.last.get(&number).copied().unwrap_or(0);
-            let past = Past { last, outstanding, down_since, quick: self.chance.of(1, 2) };
-            self.lanes.load(number, terms, past, self.now, self.chance.part());
+        for number in self.terms.keys().copied().collect::<Vec<_>>() {
+            self.come_back(number);
         }
     }
 
@@ -400,7 +416,11 @@ impl World {
             self.mood.insert(number, 0);
             let terms = self.terms.get_mut(&number).expect("it is there");
             terms.enabled = true;
-            self.lanes.put_subscription(number, *terms, self.now);
+            let terms = *terms;
+            if self.away.contains(&number) {
+                self.come_back(number);
+            }
+            self.lanes.put_subscription(number, terms, self.now);
         }
         let mut rounds = 0;
         while !self.outstanding.is_empty() {
@@ -427,6 +447,7 @@ impl World {
                 && self.lanes.share.taken() == 0
                 && self.stored.is_empty()
         );
+        assert!(self.lanes.is_settled(&ShardSet::ALL), "what has left is forgotten");
         assert!(self.lanes.queues.values().all(Queue::is_at_rest));
     }
 }

@@ -198,6 +198,11 @@ impl Queue {
         self.in_flight.len()
     }
 
+    /// The number of records to come: of attempts in flight, and of those and expiries that have ended.
+    pub(super) fn not_recorded(&self) -> usize {
+        self.in_flight.len().saturating_add_signed(self.unrecorded.ahead())
+    }
+
     /// What is known about the receiver's speed.
     pub(super) const fn proof(&self) -> Proof {
         self.concurrency.proof()

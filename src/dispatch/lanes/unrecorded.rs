@@ -32,6 +32,11 @@ impl Unrecorded {
         self.0.contains_key(&sequence)
     }
 
+    /// By how many ended attempts and expiries are ahead of records, in all.
+    pub(super) fn ahead(&self) -> isize {
+        self.0.values().map(|count| count.ahead as isize).sum()
+    }
+
     /// Counts an ended attempt or expiry. Returns the new difference.
     pub(super) fn ended(&mut self, sequence: u64) -> i32 {
         self.count(sequence, 1)

@@ -16,6 +16,9 @@ impl Lanes {
     /// request. It enters memory if there is room, and is read later if not.
     pub fn put(&mut self, delivery: Delivery, now: Timestamp) {
         let (number, sequence, held) = (delivery.id.subscription_number(), delivery.id.sequence(), self.held);
+        if let Some((_, past)) = self.departed.returning(number) {
+            (past.last, past.outstanding) = (past.last.max(sequence), true);
+        }
         let Some(queue) = self.queues.get_mut(&number) else { return };
         match queue.accept(sequence, held) {
             Location::Memory => self.insert(delivery, now),

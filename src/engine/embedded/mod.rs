@@ -166,7 +166,7 @@ impl Opened {
         let carried = Carried::after_start(threads, engine.erasures.redactions().clone());
         // Before retention starts, which may drop the records that the handler reads here.
         let kept = (engine.view(), engine.log());
-        let handler = Handler::new(settings, position.last_id, registry.clone(), carried, kept);
+        let handler = Handler::new(settings, position.last_id, registry.clone(), carried, kept, |_| true);
         let snapshot_in = Arc::new(AtomicU32::new(0));
         let worker = RetentionWorker { engine: engine.clone(), snapshot_in: snapshot_in.clone(), clock };
         let (requests, reader) = reader::start(engine.wal.clone(), engine.queue.clone())?;

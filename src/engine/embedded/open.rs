@@ -321,7 +321,8 @@ fn recover(dir: &Path, kv: Kv, keys: Option<Arc<Keyring>>) -> Result<Opened, Ope
     }
     let (segment, offset) = writer.position();
     position = CheckpointPosition { segment, offset, next_number: lock(&registry).next_number, ..position };
-    kv.checkpoint(&CheckpointMeta { position, with: counts::changed(&registry) }).map_err(|error| damaged(&error))?;
+    kv.checkpoint(&CheckpointMeta { position, with: counts::changed(&registry, counts::WRITTEN_MOST) })
+        .map_err(|error| damaged(&error))?;
     if new_key {
         maintenance::log_if_all_sealed(&lock(&registry));
     }

@@ -231,6 +231,9 @@ impl Writer {
             Control::Rotate => requests.rotate = true,
             Control::Ping(ping) => requests.pings.push(ping),
             Control::Configure(settings) => self.handler.set(settings),
+            // A directory has one daemon.
+            #[cfg(feature = "postgres")]
+            Control::Follow | Control::SettleShards | Control::Release(_) => {}
         }
     }
 
@@ -271,7 +274,7 @@ impl Writer {
 
     /// The metadata of a checkpoint that begins now.
     fn meta(&self) -> CheckpointMeta {
-        CheckpointMeta { position: self.position, with: counts::changed(&self.registry) }
+        CheckpointMeta { position: self.position, with: counts::changed(&self.registry, counts::WRITTEN_MOST) }
     }
 
     fn last_checkpoint(&self, checkpointer: &Checkpointer) -> Result<(), String> {

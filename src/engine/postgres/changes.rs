@@ -1,7 +1,7 @@
 //! The writer's view: what is committed, and above it the changes of the commit that is being decided.
 //!
-//! One writer changes the tables (see [`node`](super::node)), so what it has read or written stays true until it changes
-//! it again; a commit that failed ends that ([`Changes::forget`]).
+//! What it has read or written stays true until this daemon changes it again, or another one has committed
+//! ([`Changes::forget_committed`]); a commit that failed ends that, too ([`Changes::forget`]).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
@@ -142,6 +142,11 @@ impl Changes {
         let changed = std::mem::take(&mut inner.changed);
         inner.remembered.extend(changed);
         inner.aside.clear();
+    }
+
+    /// Forgets what was committed: another daemon has committed since.
+    pub(super) fn forget_committed(&self) {
+        lock(&self.inner).remembered.clear();
     }
 
     /// Forgets everything: what is committed must be read anew.

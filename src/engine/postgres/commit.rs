@@ -1,19 +1,32 @@
-//! One commit: all records and changes of a group, in one statement, which is a transaction of its own.
+//! One commit: all records and changes of a group, in one statement.
+//!
+//! The transaction begins by locking the row of `store`, so the commits of all daemons follow one after the other, each
+//! with the next number, and each is decided on what the one before has left.
 
-use postgres::error::SqlState;
+use postgres::SimpleQueryMessage;
 
 use crate::engine::postgres::changes::Changed;
 use crate::engine::postgres::connection::Connection;
 use crate::engine::postgres::id::Id;
 use crate::engine::postgres::kinds;
-use crate::model::key::ValueKind;
+use crate::model::key::{Key, ValueKind};
 use crate::model::record::{SCHEMA, VERSION};
 use crate::model::term::{Terms, of_all_companies};
 use crate::model::view::{Pairs, Sink};
 
-/// Everything at once. The division fails, and with it the whole, if the tables are no longer this daemon's.
+/// Takes the place of the next commit: no other daemon commits until this transaction ends.
+const LOCK: &str = "BEGIN; SELECT batch, last_id, next_number FROM store FOR UPDATE";
+
+/// Everything at once. The division fails, and with it the whole, if the commit is not the next one, or of a daemon that
+/// is no longer one of them (a fencing token).
 const COMMIT: &str = "
-WITH own AS (UPDATE store SET batch = $1, last_id = $2, next_number = $3 WHERE node = $4 RETURNING 1),
+WITH own AS (
+    UPDATE store SET batch = $1, last_id = $2, next_number = $3
+    WHERE batch = $1::bigint - 1 AND EXISTS (SELECT FROM nodes WHERE node = $4) RETURNING 1),
+mine AS (
+    INSERT INTO positions (node, batch, fan_outs) VALUES ($4, $1, $20)
+    ON CONFLICT (node) DO UPDATE SET batch = EXCLUDED.batch, fan_outs = EXCLUDED.fan_outs, at = clock_timestamp()),
+said AS (INSERT INTO commits (batch, members, kinds, keys) SELECT $1, false, $21::smallint[], $22::bytea[] WHERE $23::boolean),
 new_records AS (
     INSERT INTO records (id, class, kind, version, terms, payload)
     SELECT id, class, kind, $5, string_to_array(terms, ',')::bigint[], payload
@@ -26,6 +39,14 @@ removed AS (
     DELETE FROM state USING unnest($15::smallint[], $16::bytea[]) AS gone (kind, key)
     WHERE state.kind = gone.kind AND state.key = gone.key),
 kept AS (INSERT INTO state_aside (kind, key, value) SELECT * FROM unnest($17::smallint[], $18::bytea[], $19::bytea[]))
+SELECT 1 / count(*) FROM own";
+
+const COMMIT_MEMBERS: &str = "
+WITH own AS (UPDATE store SET batch = $1 WHERE batch = $1::bigint - 1 RETURNING 1),
+mine AS (
+    INSERT INTO positions (node, batch, fan_outs) VALUES ($2, $1, $3)
+    ON CONFLICT (node) DO UPDATE SET batch = EXCLUDED.batch, fan_outs = EXCLUDED.fan_outs, at = clock_timestamp()),
+said AS (INSERT INTO commits (batch, members, kinds, keys) VALUES ($1, true, '{}', '{}'))
 SELECT 1 / count(*) FROM own";
 
 /// The records of a group that are kept: those with an id. The others only change the view, which is of the same commit.
@@ -64,6 +85,65 @@ pub(super) fn array(keys: &[u64]) -> String {
     all.iter().map(u64::to_string).collect::<Vec<_>>().join(",")
 }
 
+/// How far the tables are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Position {
+    /// The number of the last commit.
+    pub(super) batch: i64,
+    /// The bits of the last id.
+    pub(super) last_id: u128,
+    /// The number of the next subscription.
+    pub(super) next_number: u32,
+}
+
+/// Begins a transaction that no other daemon's commit can overtake.
+///
+/// # Errors
+/// The server's, or that of the connection.
+pub(super) fn lock(connection: &mut Connection) -> Result<Position, postgres::Error> {
+    // Both at once, which only the simple protocol can: it answers in text.
+    let messages = connection.client().simple_query(LOCK)?;
+    let row = messages.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    });
+    let text = |column: usize| row.and_then(|row| row.get(column)).unwrap_or_default();
+    let next_number = text(2).parse::<i64>().unwrap_or(1);
+    Ok(Position {
+        batch: text(0).parse().unwrap_or(0),
+        last_id: u128::from_str_radix(&text(1).replace('-', ""), 16).unwrap_or(0),
+        next_number: u32::try_from(next_number).unwrap_or(u32::MAX),
+    })
+}
+
+/// Commits a change of the daemons or their shards that was made in this transaction.
+///
+/// # Errors
+/// The server's, or that of the connection: then it is unknown whether it is committed.
+pub(super) fn commit_members(connection: &mut Connection, marks: &Marks, channel: &str) -> Result<(), postgres::Error> {
+    connection.query(COMMIT_MEMBERS, &[&marks.batch, &marks.node, &marks.fan_outs])?;
+    connection.client().batch_execute(&format!("COMMIT; NOTIFY {channel}, '{:032x}'", marks.node.0))
+}
+
+/// Ends the transaction without changing anything.
+///
+/// # Errors
+/// The server's, or that of the connection.
+pub(super) fn unlock(connection: &mut Connection) -> Result<(), postgres::Error> {
+    connection.client().batch_execute("ROLLBACK")
+}
+
+/// What the other daemons are told of a commit.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    /// Whether there are others.
+    pub(super) to_others: bool,
+    /// The values that others have in memory and that it has changed.
+    pub(super) keys: Vec<Key>,
+    /// The channel on which others are woken, if they are to be.
+    pub(super) wake: Option<String>,
+}
+
 /// What a commit says beside its records and changes.
 pub(super) struct Marks {
     /// The number of the commit.
@@ -74,6 +154,8 @@ pub(super) struct Marks {
     pub(super) next_number: u32,
     /// Who commits.
     pub(super) node: Id,
+    /// The fan-outs that the daemon carries out.
+    pub(super) fan_outs: Vec<Id>,
 }
 
 impl Rows {
@@ -90,6 +172,7 @@ impl Rows {
         &self,
         connection: &mut Connection,
         marks: &Marks,
+        said: &Said,
         changed: &Changed,
         aside: &Pairs,
     ) -> Result<(), postgres::Error> {
@@ -115,6 +198,8 @@ impl Rows {
         let values_aside: Vec<&[u8]> = aside.iter().map(|(_, value)| value.as_slice()).collect();
         let version = i16::from(VERSION);
         let next_number = i64::from(marks.next_number);
+        let kinds_said: Vec<i16> = said.keys.iter().map(|key| number(key.kind())).collect();
+        let keys_said: Vec<&[u8]> = said.keys.iter().map(Key::rest).collect();
         connection.query(
             COMMIT,
             &[
@@ -137,13 +222,14 @@ impl Rows {
                 &kinds_aside,
                 &keys_aside,
                 &values_aside,
+                &marks.fan_outs,
+                &kinds_said,
+                &keys_said,
+                &said.to_others,
             ],
         )?;
-        Ok(())
+        // Waking others within the transaction would hold a lock of the whole cluster while it is synced.
+        let wake = said.wake.as_ref().map(|channel| format!("; NOTIFY {channel}, '{:032x}'", marks.node.0));
+        connection.client().batch_execute(&format!("COMMIT{}", wake.unwrap_or_default()))
     }
-}
-
-/// Whether the tables are another daemon's.
-pub(super) fn is_fenced(error: &postgres::Error) -> bool {
-    error.code() == Some(&SqlState::DIVISION_BY_ZERO)
 }

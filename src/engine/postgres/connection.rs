@@ -50,7 +50,8 @@ impl Connection {
         self.client.query(&statement, values)
     }
 
-    fn is_closed(&self) -> bool {
+    /// Whether it is lost.
+    pub(super) fn is_closed(&self) -> bool {
         self.client.is_closed()
     }
 }

@@ -3,8 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::time::{Duration, Instant};
 
+use crate::core::shards::{Ownership, Shard, ShardSet};
 use crate::core::time::Timestamp;
 use crate::engine::postgres::connection::Pool;
+use crate::engine::postgres::lease::Lease;
 use crate::engine::postgres::log::Records;
 use crate::engine::postgres::state::Reader;
 use crate::engine::queue::{Control, WriteQueue};
@@ -35,6 +37,9 @@ pub(crate) struct Postgres {
     pub(super) away: Mutex<Option<String>>,
     /// Why nothing new is accepted since a commit found the server's disk full.
     pub(super) full: Mutex<Option<String>>,
+    /// The shards that this daemon sends for.
+    pub(super) ownership: Mutex<Ownership>,
+    pub(super) lease: Arc<Lease>,
     /// The bits of the last committed id.
     pub(super) durable: Mutex<u128>,
     /// The size of all tables, and when it was asked for.
@@ -62,6 +67,18 @@ impl Postgres {
         *lock(&self.durable) = id;
     }
 
+    /// Sends for these shards from now on.
+    pub(super) fn own(&self, shards: ShardSet) -> Ownership {
+        let mut ownership = lock(&self.ownership);
+        *ownership = Ownership { shards, change: ownership.change + 1 };
+        *ownership
+    }
+
+    /// Whether this daemon does what is done once for all.
+    pub(super) fn leads(&self) -> bool {
+        lock(&self.ownership).shards.contains(Shard::LEADING)
+    }
+
     /// Redacts reads by a rule from now on.
     pub(super) fn redact(&self, rule: &Arc<Rule>) {
         self.redactions.insert(rule.clone());
@@ -84,6 +101,18 @@ impl Engine for Postgres {
 
     fn finish(&self, result: AttemptResult) {
         self.queue.finish(result);
+    }
+
+    fn ownership(&self) -> Ownership {
+        *lock(&self.ownership)
+    }
+
+    fn may_begin(&self) -> bool {
+        self.lease.is_valid(Instant::now())
+    }
+
+    fn release(&self, shards: ShardSet) {
+        self.queue.send(Control::Release(shards));
     }
 
     fn admit(&self, _: u64) -> Result<(), String> {

@@ -30,6 +30,11 @@ pub(super) const fn value_kind(kind: ValueKind) -> i16 {
     }
 }
 
+/// The kind of value with this number.
+pub(super) fn of_number(number: i16) -> Option<ValueKind> {
+    ValueKind::ALL.into_iter().find(|kind| value_kind(*kind) == number)
+}
+
 /// The number of a class of records.
 pub(super) const fn class(class: Class) -> i16 {
     match class {
@@ -49,5 +54,7 @@ mod tests {
     fn each_kind_has_a_number_of_its_own() {
         let numbers: std::collections::BTreeSet<i16> = ValueKind::ALL.into_iter().map(value_kind).collect();
         assert_eq!(numbers.len(), ValueKind::ALL.len());
+        assert!(ValueKind::ALL.into_iter().all(|kind| of_number(value_kind(kind)) == Some(kind)));
+        assert_eq!(of_number(0), None);
     }
 }

@@ -4,23 +4,34 @@
 //! ([`state`]). Both hold the same bytes as the embedded engine's, so that a kind of record needs no table of its own.
 //!
 //! **What is promised.** An answer is given after COMMIT, which is as durable as `synchronous_commit` of the server says.
-//! One daemon writes to a schema at a time ([`node`]); a second one waits a while, and is then refused.
+//!
+//! **Several daemons** work on one schema. Their commits follow one after the other ([`commit`]), and each is decided on
+//! what the one before has left ([`follow`]); so all that is promised of one daemon holds for all together. Which of them
+//! sends for a subscription follows from its shard ([`ownership`], [`members`]), as long as its owner renews its lease
+//! ([`cluster`], [`lease`]).
 //!
 //! **When the server is away** the process lives on: nothing is accepted, `/readyz` says why, and what had been decided
-//! is resolved once the server is back ([`writer`]).
+//! is resolved once the server is back ([`recovery`]).
 
 mod changes;
+mod cluster;
 mod commit;
 mod connect;
 mod connection;
 pub(crate) mod engine;
+mod follow;
 mod id;
 mod inspect;
 mod kinds;
+mod lease;
 mod log;
-mod node;
+mod members;
+mod membership;
+mod ownership;
 mod partitions;
 mod pooler;
+mod process;
+mod recovery;
 mod registry;
 mod retention;
 mod schema;
@@ -34,17 +45,21 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use self::changes::Changes;
 use self::connect::{Connector, Refusal};
 use self::connection::{Connection, Pool};
 use self::engine::Postgres;
 use self::id::Id;
+use self::lease::Lease;
 use self::log::Records;
+use self::members::About;
 use self::state::{Reader, Unreadable};
-use self::writer::{State, Writer};
+use self::writer::{Membership, State, Writer};
 use crate::core::id::SubscriptionNumber;
 use crate::core::seal::Keyring;
+use crate::core::shards::Ownership;
 use crate::core::time::Timestamp;
 use crate::core::token::{TokenHash, TokenText};
 use crate::engine::embedded::{OpenError, marker};
@@ -60,7 +75,7 @@ use crate::model::redactions::{Index, Redactions};
 use crate::model::registry::Registry;
 use crate::model::settings::Settings;
 use crate::model::turn::{Carried, fresh_bits};
-use crate::model::view::{Tally, View};
+use crate::model::view::{Log, Tally, View};
 
 /// Where the data is.
 #[derive(Clone)]
@@ -96,8 +111,11 @@ pub(crate) struct Opened {
     registry: Arc<Mutex<Registry>>,
     connector: Connector,
     changes: Arc<Changes>,
-    node: Id,
+    about: About,
+    membership: Membership,
     batch: i64,
+    /// Fan-outs that daemons that are gone left unfinished.
+    fan_outs: Vec<u128>,
     replicas: i64,
     settings: Settings,
 }
@@ -106,6 +124,7 @@ pub(crate) struct Opened {
 pub(crate) struct Running {
     engine: Arc<Postgres>,
     writer: JoinHandle<()>,
+    cluster: cluster::Running,
     reader: JoinHandle<()>,
     retention: retention::Running,
 }
@@ -113,8 +132,8 @@ pub(crate) struct Running {
 /// Opens the schema, and makes it if it is not there. Secrets are opened and, if there is a key, sealed with `keys`.
 ///
 /// # Errors
-/// The server cannot be used, another daemon writes to the schema, or it holds something else or a newer version; or
-/// its secrets are sealed with a key that is not there.
+/// The server cannot be used, or the schema holds something else or needs a newer version; or its secrets are sealed with
+/// a key that is not there.
 pub(crate) fn open(
     at: &PostgresSettings,
     settings: Settings,
@@ -125,10 +144,11 @@ pub(crate) fn open(
     let mut connection = Connection::open(&connector)?;
     pooler::check(&connector, connection.client())?;
     schema::prepare(connection.client(), &connector)?;
-    node::acquire(&mut connection, &at.schema)?;
-    let node = Id(fresh_bits(now));
-    let position = node::take(&mut connection, node).map_err(Refusal::from)?;
+    recovery::prepare(&mut connection).map_err(Refusal::from)?;
     partitions::make(&mut connection, now).map_err(Refusal::from)?;
+    let (about, lease) = (About::this(), Arc::new(Lease::taken(Id(fresh_bits(now)), Instant::now())));
+    let joined = membership::join(&mut connection, &lease, &about).map_err(Refusal::from)?;
+    let position = joined.position;
     let unreadable = Unreadable::default();
     let pool = Arc::new(Pool::new(connector.clone(), at.pool));
     let changes = Arc::new(Changes::new(connection, unreadable.clone()));
@@ -145,6 +165,8 @@ pub(crate) fn open(
         rules: Mutex::new(settings.retention),
         away: Mutex::default(),
         full: Mutex::default(),
+        ownership: Mutex::new(Ownership { shards: joined.owned, change: 1 }),
+        lease,
         durable: Mutex::new(position.last_id),
         size: Mutex::default(),
     };
@@ -154,16 +176,36 @@ pub(crate) fn open(
     load::rebuild_health(&*changes, &registry, &*engine.records).map_err(unread)?;
     conversations::build_company_order(&*changes).map_err(unread)?;
     marker::check_opened(Path::new(&format!("the schema {}", at.schema)), &lock(&registry))?;
+    let finish = |connection: &mut Connection| membership::commit_join(connection, &engine.lease, &joined, &at.schema);
+    changes.on_connection(finish).map_err(|(_, refusal)| refusal)?;
     Ok(Opened {
         engine: Arc::new(engine),
         registry,
         connector,
         changes,
-        node,
-        batch: position.batch,
+        about,
+        membership: Membership { owned: joined.owned, changed: true, ..Membership::default() },
+        batch: position.batch + 1,
+        fan_outs: joined.fan_outs,
         replicas: at.replicas.into(),
         settings,
     })
+}
+
+/// Upgrades the tables of a schema, and with `finish` removes what only older versions need. Returns the version that the
+/// tables had, if they were there, and the one that they have.
+///
+/// # Errors
+/// The server cannot be used, the schema holds something else or needs a newer version, or daemons of an older version
+/// still run.
+pub(crate) fn upgrade(at: &PostgresSettings, finish: bool) -> Result<(Option<i32>, i32), OpenError> {
+    let connector = Connector::new(&at.url, &at.schema)?;
+    let mut connection = Connection::open(&connector)?;
+    let before = schema::prepare(connection.client(), &connector)?;
+    if finish {
+        schema::finish(connection.client(), &connector)?;
+    }
+    Ok((before, schema::VERSION))
 }
 
 impl Opened {
@@ -207,13 +249,15 @@ impl Opened {
         clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
         listeners: Listeners,
     ) -> io::Result<Running> {
-        let Self { engine, registry, connector, changes, node, batch, replicas, settings } = self;
+        let Self { engine, registry, connector, changes, about, membership, batch, fan_outs, replicas, settings } =
+            self;
         let (of_handler, kept, view) = (engine.clone(), threads.clone(), changes.clone());
         let shared = registry.clone();
-        let make_handler = move |settings: Settings, last_id: u128| {
+        let make_handler = move |settings: Settings, last_id: u128, fan_outs: &[u128]| {
             let carried = Carried::after_start(kept.clone(), of_handler.redactions.clone());
             let view: &dyn View = &*view;
-            let mut handler = Handler::new(settings, last_id, shared.clone(), carried, (view, &*of_handler.records))?;
+            let (read, own) = ((view, &*of_handler.records as &dyn Log), |id| fan_outs.contains(&id));
+            let mut handler = Handler::new(settings, last_id, shared.clone(), carried, read, own)?;
             // There are no snapshots here, but by one the secrets are sealed that the current key does not seal.
             if lock(&shared).states_from(SubscriptionNumber::ZERO, usize::MAX).any(|(_, state)| state.stale) {
                 handler.begin_snapshot();
@@ -221,11 +265,15 @@ impl Opened {
             Ok(handler)
         };
         let last_id = engine.durable_bits();
-        let handler = make_handler(settings, last_id).map_err(io::Error::other)?;
+        let mut handler = make_handler(settings, last_id, &fan_outs).map_err(io::Error::other)?;
+        handler.lead(membership.leads());
+        let lease = engine.lease.clone();
+        let cluster = cluster::start(connector.clone(), lease.clone(), engine.queue.clone())?;
         let (requests, reader) = reader::start(engine.records.clone(), engine.queue.clone())?;
         let retention = retention::start(engine.clone(), clock)?;
         let writer = Writer {
             engine: engine.clone(),
+            channel: cluster::channel(connector.schema()),
             connector,
             changes,
             handler,
@@ -234,25 +282,28 @@ impl Opened {
             threads,
             listeners,
             reader: requests,
-            node,
+            lease,
+            about,
             replicas,
             batch,
+            membership,
             state: State::default(),
         };
         let writer = std::thread::Builder::new().name("writer".to_owned()).spawn(move || writer.run())?;
-        Ok(Running { engine, writer, reader, retention })
+        Ok(Running { engine, writer, cluster, reader, retention })
     }
 }
 
 impl Running {
     /// Ends the writer after it has committed everything that is queued. Blocks until the threads have ended.
     pub(crate) fn stop(self) {
-        let Self { engine, writer, reader, retention } = self;
+        let Self { engine, writer, cluster, reader, retention } = self;
         drop(retention);
         engine.queue.send(Control::Close);
         if writer.join().is_err() {
             tracing::error!("the writer ended in a panic");
         }
+        cluster.stop();
         // The thread catches its own panics.
         drop(reader.join());
     }

@@ -17,7 +17,7 @@ use postgres::Row;
 use crate::core::id::ErasureId;
 use crate::core::time::Timestamp;
 use crate::engine::postgres::commit::array;
-use crate::engine::postgres::connection::{Pool, Values};
+use crate::engine::postgres::connection::{Connection, Pool, Values};
 use crate::engine::postgres::engine::Postgres;
 use crate::engine::postgres::id::Id;
 use crate::engine::postgres::kinds;
@@ -69,7 +69,7 @@ pub(super) fn start(engine: Arc<Postgres>, clock: Arc<dyn Fn() -> Timestamp + Se
             let every = EVERY.min(lock(&worker.engine.rules).reclaim.every);
             look = LOOK_EVERY.min(every);
             let is_due = Instant::now() >= due || (healthy && worker.is_erasing());
-            if !is_due || lock(&worker.engine.away).is_some() {
+            if !is_due || lock(&worker.engine.away).is_some() || !worker.engine.leads() {
                 continue;
             }
             let worked = catch_unwind(AssertUnwindSafe(|| worker.run_once(clock())));
@@ -88,6 +88,14 @@ pub(super) fn start(engine: Arc<Postgres>, clock: Arc<dyn Fn() -> Timestamp + Se
     Ok(Running { stop: Some(stop), thread: Some(thread) })
 }
 
+/// Removes what the daemons have told each other some time ago: one that was away for longer reads everything anew.
+fn forget_commits(connection: &mut Connection) -> Result<(), postgres::Error> {
+    connection.query("DELETE FROM commits WHERE at < clock_timestamp() - interval '1 minute'", &[])?;
+    let sql = "DELETE FROM positions p WHERE at < clock_timestamp() - interval '1 day' AND fan_outs = '{}' AND NOT EXISTS \
+               (SELECT FROM nodes n WHERE n.node = p.node)";
+    connection.query(sql, &[]).map(drop)
+}
+
 /// The rules of erasures that are not complete.
 ///
 /// # Errors
@@ -96,6 +104,27 @@ pub(super) fn rules(pool: &Pool) -> Result<Vec<Arc<Rule>>, StoreError> {
     let damaged = || StoreError::corrupt_state("has a rule of an erasure that cannot be read");
     let rule = |row: &Row| Rule::from_json(row.get(0)).map(Arc::new).ok_or_else(damaged);
     pool.query("SELECT rule FROM erasing ORDER BY id", &[])?.iter().map(rule).collect()
+}
+
+/// Redacts reads by the rules of the erasures that are not complete, as other daemons have begun and completed them.
+///
+/// # Errors
+/// As [`rules`].
+pub(super) fn redact_anew(engine: &Postgres, now: Timestamp) -> Result<(), StoreError> {
+    let rules = rules(&engine.pool)?;
+    let known = engine.redaction.read().unwrap_or_else(PoisonError::into_inner).rules();
+    let is_in = |rule: &Arc<Rule>, rules: &[Arc<Rule>]| rules.iter().any(|one| one.id == rule.id);
+    for new in rules.iter().filter(|rule| !is_in(rule, &known)) {
+        engine.redact(new);
+    }
+    let done: Vec<Arc<Rule>> = known.into_iter().filter(|rule| !is_in(rule, &rules)).collect();
+    let mut redaction = engine.redaction.write().unwrap_or_else(PoisonError::into_inner);
+    done.iter().for_each(|rule| redaction.remove(rule));
+    drop(redaction);
+    // What they have found is not known here: they stay active for what is still in flight.
+    let found = done.iter().map(|rule| (rule.id, Found::default())).collect();
+    engine.redactions.done(&done, &found, now);
+    Ok(())
 }
 
 struct Worker {
@@ -108,6 +137,7 @@ impl Worker {
     fn run_once(&mut self, now: Timestamp) -> Result<(), StoreError> {
         self.engine.pool.with(|connection| partitions::make(connection, now))?;
         partitions::drop_detached(&self.engine.pool)?;
+        self.engine.pool.with(forget_commits)?;
         self.erase(now)?;
         self.engine.queue.send(Control::EndExpired);
         let rules = *lock(&self.engine.rules);

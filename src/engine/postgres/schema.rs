@@ -1,13 +1,17 @@
 //! The tables, made and upgraded under an advisory lock.
 //!
-//! `records` is the log, by class and day; `state` is the view; `store` says whose it is, and how far.
+//! `records` is the log, by class and day; `state` is the view; `store` says how far they are, and `commits` what the last
+//! commits have changed; `nodes` are the daemons, `shards` what each of them owns, `positions` their last commits.
+//!
+//! **Versions.** A new version only adds at first: the daemons of the one before go on beside it while they are replaced
+//! one by one, unless `needs` says that they cannot. What it no longer needs goes when all of them are new ([`finish`]).
 
 use postgres::{Client, Transaction};
 
 use crate::engine::postgres::connect::{Connector, Refusal};
 
 /// The version of the tables.
-pub(super) const VERSION: i32 = 1;
+pub(super) const VERSION: i32 = 2;
 /// The key of the advisory lock under which tables are made and upgraded ("hookswit").
 const UPGRADE_LOCK: i64 = 0x686f_6f6b_7377_6974;
 
@@ -58,26 +62,71 @@ CREATE INDEX records_terms ON records USING gin (terms);
 CREATE TABLE erasing (id uuid PRIMARY KEY, rule text NOT NULL);
 ";
 
-/// Makes the schema and its tables if they are missing.
+/// From version 1, which one daemon at a time wrote to, to 2, with several: one of version 1 that runs is kept from
+/// writing by `node`. The fan-outs that it left unfinished (kind 19) are those of a daemon that is gone.
+const SEVERAL_DAEMONS: &str = "
+ALTER TABLE store ADD COLUMN needs integer NOT NULL DEFAULT 2;
+UPDATE store SET node = NULL;
+CREATE TABLE nodes (
+    node uuid PRIMARY KEY,
+    name text NOT NULL,
+    version text NOT NULL,
+    process text NOT NULL,
+    started timestamptz NOT NULL DEFAULT clock_timestamp(),
+    until timestamptz NOT NULL
+) WITH (fillfactor = 10, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0);
+CREATE TABLE shards (shard smallint PRIMARY KEY, node uuid);
+INSERT INTO shards SELECT generate_series(0, 255);
+CREATE TABLE positions (
+    node uuid PRIMARY KEY,
+    batch bigint NOT NULL,
+    fan_outs uuid[] NOT NULL DEFAULT '{}',
+    at timestamptz NOT NULL DEFAULT clock_timestamp()
+) WITH (fillfactor = 10, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0);
+INSERT INTO positions SELECT '00000000-0000-0000-0000-000000000001', batch,
+    ARRAY(SELECT encode(key, 'hex')::uuid FROM state WHERE kind = 19) FROM store;
+CREATE TABLE commits (
+    batch bigint PRIMARY KEY,
+    members boolean NOT NULL,
+    kinds smallint[] NOT NULL,
+    keys bytea[] NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp()
+) WITH (autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_scale_factor = 0.1, autovacuum_vacuum_cost_delay = 0);
+";
+
+/// What each version adds to the one before, and the version that it makes.
+const UPGRADES: [(i32, &str); 1] = [(2, SEVERAL_DAEMONS)];
+
+/// What the current version no longer needs.
+const LEFT_OVER: &str = "ALTER TABLE store DROP COLUMN IF EXISTS node";
+
+/// Makes the schema and its tables if they are missing, and upgrades those of an older version. Returns the version that
+/// they had before, if they were there.
 ///
 /// # Errors
-/// The schema is of a newer version, or holds something else; it is unchanged then. Or the server fails.
-pub(super) fn prepare(client: &mut Client, connector: &Connector) -> Result<(), Refusal> {
+/// The schema needs a newer version, or holds something else; it is unchanged then. Or the server fails.
+pub(super) fn prepare(client: &mut Client, connector: &Connector) -> Result<Option<i32>, Refusal> {
     let schema = connector.schema();
     let mut turn = client.transaction()?;
     turn.execute("SELECT pg_advisory_xact_lock($1)", &[&UPGRADE_LOCK])?;
-    match found(&mut turn, schema)? {
+    turn.batch_execute(&format!("SET LOCAL search_path = \"{schema}\""))?;
+    let before = match found(&mut turn, schema)? {
         Found::Nothing => {
             let exists = turn.query_one("SELECT to_regnamespace(quote_ident($1)) IS NOT NULL", &[&schema]);
             if !exists?.get::<_, bool>(0) {
                 turn.batch_execute(&format!("CREATE SCHEMA \"{schema}\""))?;
             }
-            turn.batch_execute(&format!("SET LOCAL search_path = \"{schema}\"; {TABLES}"))?;
+            turn.batch_execute(TABLES)?;
+            upgrade(&mut turn, 1)?;
+            None
         }
-        Found::Version(VERSION) => {}
-        Found::Version(newer) => {
+        Found::Version { version, needs } if needs <= VERSION => {
+            upgrade(&mut turn, version)?;
+            Some(version)
+        }
+        Found::Version { version, .. } => {
             return Err(Refusal(format!(
-                "the schema {schema} is of a newer hookswitch (version {newer} of its tables, this one knows {VERSION}): \
+                "the schema {schema} is of a newer hookswitch (version {version} of its tables, this one knows {VERSION}): \
                  use that newer version"
             )));
         }
@@ -87,13 +136,49 @@ pub(super) fn prepare(client: &mut Client, connector: &Connector) -> Result<(), 
                  one as `schema` in [store]"
             )));
         }
+    };
+    turn.commit()?;
+    Ok(before)
+}
+
+/// Upgrades tables of this version, if it is older.
+fn upgrade(turn: &mut Transaction<'_>, from: i32) -> Result<(), postgres::Error> {
+    for (to, added) in UPGRADES.iter().filter(|(to, _)| *to > from) {
+        turn.batch_execute(added)?;
+        turn.execute("UPDATE store SET version = $1", &[to])?;
     }
+    Ok(())
+}
+
+/// Removes what only older versions need, once no daemon of them is left.
+///
+/// # Errors
+/// A daemon of another version runs, or the server fails.
+pub(super) fn finish(client: &mut Client, connector: &Connector) -> Result<(), Refusal> {
+    let (schema, own) = (connector.schema(), env!("CARGO_PKG_VERSION"));
+    let mut turn = client.transaction()?;
+    turn.execute("SELECT pg_advisory_xact_lock($1)", &[&UPGRADE_LOCK])?;
+    turn.batch_execute(&format!("SET LOCAL search_path = \"{schema}\""))?;
+    let others =
+        "SELECT name, version FROM nodes WHERE version <> $1 AND until > clock_timestamp() ORDER BY started LIMIT 1";
+    if let Some(other) = turn.query_opt(others, &[&own])? {
+        let (name, version): (String, String) = (other.get(0), other.get(1));
+        return Err(Refusal(format!(
+            "the daemon {name} of version {version} still works on the schema {schema}, and this is {own}: replace it first"
+        )));
+    }
+    turn.batch_execute(LEFT_OVER)?;
+    turn.execute("UPDATE store SET needs = $1", &[&VERSION])?;
     Ok(turn.commit()?)
 }
 
 enum Found {
     Nothing,
-    Version(i32),
+    Version {
+        version: i32,
+        /// The oldest version that can work with the tables.
+        needs: i32,
+    },
     Foreign,
 }
 
@@ -107,6 +192,8 @@ fn found(turn: &mut Transaction<'_>, schema: &str) -> Result<Found, postgres::Er
     if !["store", "state", "records"].iter().all(|own| names.iter().any(|name| name == own)) {
         return Ok(Found::Foreign);
     }
-    let row = turn.query_opt(&format!("SELECT version FROM \"{schema}\".store"), &[])?;
-    Ok(row.map_or(Found::Foreign, |row| Found::Version(row.get(0))))
+    let row = turn.query_opt("SELECT version FROM store", &[])?;
+    let Some(version) = row.map(|row| row.get(0)) else { return Ok(Found::Foreign) };
+    let needs = if version < 2 { version } else { turn.query_one("SELECT needs FROM store", &[])?.get(0) };
+    Ok(Found::Version { version, needs })
 }

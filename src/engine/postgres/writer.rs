@@ -1,44 +1,50 @@
 //! The single writer of a daemon: takes what is queued, lets the command handler decide it, and commits it.
 //!
-//! A commit whose outcome is unknown, because the connection was lost, is answered as unavailable. The writer then
-//! connects again, and learns from the number of the last commit whether it was made: if so, what it decided goes to
-//! the dispatcher; if not, everything in memory is read anew, and the attempts that had ended are recorded again. While
-//! the server is away new commands are refused, and the process lives on.
+//! Each commit begins by taking over what other daemons have committed ([`follow`](super::follow)), so that it is decided
+//! on what the tables say. What becomes of a commit whose connection was lost is found out in
+//! [`recovery`](super::recovery); which shards this daemon owns is settled in [`membership`](super::membership).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Sender, SyncSender};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::core::id::SubscriptionNumber;
+use crate::core::shards::{Shard, ShardSet};
 use crate::core::time::{Moment, Timestamp};
-use crate::engine::postgres::changes::Changes;
-use crate::engine::postgres::commit::{Marks, Rows, is_fenced};
+use crate::engine::postgres::changes::{Changed, Changes};
+use crate::engine::postgres::commit::{self, Marks, Rows, Said};
 use crate::engine::postgres::connect::{Connector, Refusal};
-use crate::engine::postgres::connection::Connection;
 use crate::engine::postgres::engine::Postgres;
+use crate::engine::postgres::follow::{self, News};
 use crate::engine::postgres::id::Id;
-use crate::engine::postgres::{node, registry};
+use crate::engine::postgres::lease::Lease;
+use crate::engine::postgres::members::About;
+use crate::engine::postgres::retention;
 use crate::engine::queue::{Batch, Control};
 use crate::engine::{Answers, Listeners};
 use crate::model::command::{AttemptResult, Command};
 use crate::model::conversations::Threads;
 use crate::model::error::{Outage, StoreError};
 use crate::model::handler::{Answer, Handler};
+use crate::model::key::{Key, ValueKind};
 use crate::model::lock::lock;
 use crate::model::notice::{Committed, StoreEvent};
 use crate::model::read_ahead::Request;
 use crate::model::registry::Registry;
 use crate::model::settings::Settings;
 use crate::model::turn::{Context, Outcome};
-use crate::model::{counts, read_set, report};
+use crate::model::{counts, keys, read_set, replica, report};
 
 /// How often an idle writer asks whether the server is still there.
 const ALIVE_EVERY: Duration = Duration::from_secs(5);
 /// How often values are looked at that may have expired.
 const EXPIRE_EVERY: Duration = Duration::from_secs(10);
-/// How long to wait before connecting again, at first and at most.
-const AGAIN_FIRST: Duration = Duration::from_millis(100);
-const AGAIN_MOST: Duration = Duration::from_secs(2);
+/// How long to wait before connecting again, or looking for standbys, at most.
+pub(super) const AGAIN_MOST: Duration = Duration::from_secs(2);
+
+/// A failure of the server or the connection: the error for whoever waits, and the sentence for the operator.
+pub(super) type Failed = (StoreError, Refusal);
 
 /// The writer, run by a thread of its own.
 pub(super) struct Writer {
@@ -46,16 +52,46 @@ pub(super) struct Writer {
     pub(super) connector: Connector,
     pub(super) changes: Arc<Changes>,
     pub(super) handler: Handler,
-    pub(super) make_handler: Box<dyn Fn(Settings, u128) -> Result<Handler, StoreError> + Send>,
+    pub(super) make_handler: MakeHandler,
     pub(super) registry: Arc<Mutex<Registry>>,
     pub(super) threads: Arc<Mutex<Threads>>,
     pub(super) listeners: Listeners,
     pub(super) reader: Sender<Request>,
-    pub(super) node: Id,
+    pub(super) lease: Arc<Lease>,
+    pub(super) about: About,
+    /// The channel on which daemons wake each other.
+    pub(super) channel: String,
     /// How many synchronous standbys there must be.
     pub(super) replicas: i64,
+    /// The number of the last commit, of whichever daemon, that memory is as of.
     pub(super) batch: i64,
+    pub(super) membership: Membership,
     pub(super) state: State,
+}
+
+/// Makes a handler whose ids follow one, and which carries out the fan-outs with these ids.
+pub(super) type MakeHandler = Box<dyn Fn(Settings, u128, &[u128]) -> Result<Handler, StoreError> + Send>;
+
+/// What this daemon is among the others.
+#[derive(Debug, Default)]
+pub(super) struct Membership {
+    /// The shards that it owns.
+    pub(super) owned: ShardSet,
+    /// Those of them that it is giving up, and no longer sends for.
+    pub(super) leaving: ShardSet,
+    /// Those that the dispatcher has nothing in flight of any more.
+    pub(super) released: ShardSet,
+    /// Whether there is no other daemon.
+    pub(super) alone: bool,
+    /// Whether others have joined or left, or shards have changed hands, since it was last looked at.
+    pub(super) changed: bool,
+}
+
+impl Membership {
+    /// Whether it does what is done once for all.
+    pub(super) const fn leads(&self) -> bool {
+        self.owned.contains(Shard::LEADING)
+    }
 }
 
 /// What the writer keeps between two iterations.
@@ -64,50 +100,32 @@ pub(super) struct State {
     closing: bool,
     pings: Vec<SyncSender<()>>,
     /// The commit whose outcome is not known.
-    unknown: Option<Unknown>,
+    pub(super) unknown: Option<Unknown>,
     /// Results of attempts that are not recorded yet.
-    results: Vec<AttemptResult>,
+    pub(super) results: Vec<AttemptResult>,
     /// When to connect again, and how long to wait the next time. `None` while connected.
-    away: Option<(Instant, Duration)>,
+    pub(super) away: Option<(Instant, Duration)>,
     expired: Option<Instant>,
     /// When the server last answered.
-    alive: Option<Instant>,
+    pub(super) alive: Option<Instant>,
     /// Whether too few standbys were there when it was last asked.
-    lacking: bool,
+    pub(super) lacking: bool,
+    /// Whether others may have committed something.
+    news: bool,
 }
 
 /// A commit whose outcome is not known.
-struct Unknown {
-    batch: i64,
-    decided_at: Moment,
-    events: Vec<StoreEvent>,
-    requests: Vec<Request>,
+pub(super) struct Unknown {
+    pub(super) batch: i64,
+    pub(super) decided_at: Moment,
+    pub(super) events: Vec<StoreEvent>,
+    pub(super) requests: Vec<Request>,
     /// How many of the results, the first ones, it would have recorded.
-    results: usize,
+    pub(super) results: usize,
 }
 
 /// Why the writer ends.
-struct Ended(String);
-
-/// Why it did not connect again.
-enum NotConnected {
-    /// The server is still away.
-    Away(Refusal),
-    /// It must not write any more.
-    Ended(Ended),
-}
-
-impl From<Refusal> for NotConnected {
-    fn from(refusal: Refusal) -> Self {
-        Self::Away(refusal)
-    }
-}
-
-impl From<Ended> for NotConnected {
-    fn from(ended: Ended) -> Self {
-        Self::Ended(ended)
-    }
-}
+pub(super) struct Ended(pub(super) String);
 
 /// Replies that nothing is written at present.
 fn refuse(commands: Vec<Command>, why: Outage) {
@@ -115,7 +133,7 @@ fn refuse(commands: Vec<Command>, why: Outage) {
 }
 
 impl Writer {
-    /// Runs until the queue is closed and empty, or another daemon has taken over.
+    /// Runs until the queue is closed and empty.
     pub(super) fn run(mut self) {
         let worked = catch_unwind(AssertUnwindSafe(|| self.work()));
         let why = match worked {
@@ -145,9 +163,19 @@ impl Writer {
                 continue;
             }
             self.check_replicas_if_due();
-            if self.state.lacking {
+            let commands = if self.state.lacking {
                 refuse(commands, Outage::Standbys);
-                self.commit(Vec::new())?;
+                Vec::new()
+            } else {
+                commands
+            };
+            if self.membership.changed {
+                self.settle_shards();
+            }
+            if self.state.away.is_some() {
+                refuse(commands, Outage::Away);
+            } else if commands.is_empty() && self.state.results.is_empty() && !self.is_due() {
+                self.look_for_news();
             } else {
                 self.commit(commands)?;
             }
@@ -156,9 +184,17 @@ impl Writer {
                 let _ = ping.try_send(());
             }
             if idle && self.state.closing && self.state.results.is_empty() {
+                self.leave();
                 return Ok(());
             }
         }
+    }
+
+    /// Whether a commit is due without anything new: there is something to go on with, or the server is to be asked
+    /// whether it is still there.
+    fn is_due(&self) -> bool {
+        let silent = self.state.alive.is_none_or(|last| last.elapsed() >= ALIVE_EVERY);
+        silent || self.state.closing || self.handler.is_due(&*self.changes)
     }
 
     /// How long to wait for work.
@@ -169,7 +205,8 @@ impl Writer {
         if self.state.lacking {
             return Instant::now() + AGAIN_MOST;
         }
-        if self.state.closing || !self.state.results.is_empty() || self.handler.is_due(&*self.changes) {
+        let goes_on = self.state.closing || self.handler.is_due(&*self.changes);
+        if goes_on || self.state.news || self.membership.changed || !self.state.results.is_empty() {
             return Instant::now();
         }
         self.state.alive.unwrap_or_else(Instant::now) + ALIVE_EVERY
@@ -186,6 +223,9 @@ impl Writer {
             Control::EndExpired => self.handler.end_expired(),
             // There are no segments here.
             Control::Rotate => {}
+            Control::Follow => self.state.news = true,
+            Control::SettleShards => self.membership.changed = true,
+            Control::Release(shards) => self.note_released(&shards),
             Control::Ping(ping) => self.state.pings.push(ping),
             Control::Configure(settings) => self.handler.set(settings),
         }
@@ -221,8 +261,59 @@ impl Writer {
         }
     }
 
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         (self.listeners.clock)()
+    }
+
+    /// Begins a transaction, as of the last commit of all daemons.
+    pub(super) fn begin(&mut self) -> Result<(), Failed> {
+        let found = self.changes.on_connection(commit::lock)?;
+        if found.batch == self.batch { Ok(()) } else { self.take_over_news(true) }
+    }
+
+    /// Takes over what others have committed.
+    fn look_for_news(&mut self) {
+        if std::mem::take(&mut self.state.news)
+            && let Err((_, refusal)) = self.take_over_news(false)
+        {
+            self.lose(Vec::new(), None, &refusal.0);
+        }
+    }
+
+    /// Takes over what others have committed; `locked` says that no further commit can come meanwhile.
+    pub(super) fn take_over_news(&mut self, locked: bool) -> Result<(), Failed> {
+        self.state.news = false;
+        let since = self.batch;
+        let Some(news) = self.changes.on_connection(|connection| follow::news(connection, since))? else {
+            return Ok(());
+        };
+        if !news.complete && !locked {
+            self.begin()?;
+            return self.changes.on_connection(commit::unlock);
+        }
+        if !news.complete {
+            return self.load_anew(news.position);
+        }
+        self.changes.forget_committed();
+        let News { position, members, changed, .. } = news;
+        let taken = replica::take_over(&self.registry, &self.threads, changed).map_err(in_words)?;
+        if taken.erasures {
+            retention::redact_anew(&self.engine, self.now()).map_err(in_words)?;
+        }
+        self.membership.changed |= members;
+        self.handler.follow(position.last_id, taken.work);
+        self.is_as_of(position);
+        if !taken.events.is_empty() {
+            (self.listeners.events)(Moment { wall: self.now(), at: Instant::now() }, taken.events);
+        }
+        Ok(())
+    }
+
+    /// Memory is as of this position now.
+    pub(super) fn is_as_of(&mut self, position: commit::Position) {
+        self.batch = position.batch;
+        lock(&self.registry).next_number = SubscriptionNumber::new(position.next_number);
+        self.engine.set_durable(position.last_id);
     }
 
     /// Decides and commits these commands and the results that are not recorded yet.
@@ -231,6 +322,11 @@ impl Writer {
         let mut answers: Vec<Answer> = Vec::with_capacity(commands.len());
         let results = std::mem::take(&mut self.state.results);
         let mut rows = Rows::default();
+        if let Err((error, refusal)) = self.begin() {
+            commands.into_iter().for_each(|command| command.refuse_with(&error));
+            self.lose(results, None, &refusal.0);
+            return Ok(());
+        }
         match self.decide(commands, results.clone(), decided_at, &mut rows, &mut answers) {
             Err(error) => {
                 self.give(answers, Err(error.clone()));
@@ -268,7 +364,7 @@ impl Writer {
         let context = Context { now: at.wall, view, log, sink: rows };
         let mut outcome = self.handler.decide(commands, results, context, answers)?;
         report::add_records(std::mem::take(&mut outcome.for_report), &*changes);
-        for (key, value) in counts::changed(&self.registry) {
+        for (key, value) in counts::changed(&self.registry, usize::MAX) {
             crate::model::view::ViewMut::put(&*changes, key, value);
         }
         changes.check()?;
@@ -288,22 +384,15 @@ impl Writer {
         let nothing = rows.is_empty() && changed.is_empty() && aside.is_empty();
         let alive = self.state.alive.is_some_and(|last| decided_at.at.duration_since(last) < ALIVE_EVERY);
         if nothing && alive {
+            if let Err((_, refusal)) = self.changes.on_connection(commit::unlock) {
+                self.lose(results, None, &refusal.0);
+            }
             self.give(answers, Ok(()));
             return self.send(requests);
         }
-        let next_number = lock(&self.registry).next_number.get();
-        let marks = Marks { batch: self.batch + 1, last_id: self.handler.last_id(), next_number, node: self.node };
+        let (marks, said) = (self.marks(), self.said(&changed));
         let begun = Instant::now();
-        let mut fenced = false;
-        let written = self.changes.on_connection(|connection| {
-            let written = rows.commit(connection, &marks, &changed, &aside);
-            fenced = written.as_ref().err().is_some_and(is_fenced);
-            written
-        });
-        if fenced {
-            self.give(answers, Err(StoreError::Unavailable(Outage::Away)));
-            return Err(self.taken_over());
-        }
+        let written = self.changes.on_connection(|connection| rows.commit(connection, &marks, &said, &changed, &aside));
         match written {
             Ok(()) => {
                 self.batch = marks.batch;
@@ -339,7 +428,40 @@ impl Writer {
         }
     }
 
-    fn send(&self, requests: Vec<Request>) -> Result<(), Ended> {
+    /// What the next commit says beside its records and changes.
+    pub(super) fn marks(&self) -> Marks {
+        Marks {
+            batch: self.batch + 1,
+            last_id: self.handler.last_id(),
+            next_number: lock(&self.registry).next_number.get(),
+            node: self.lease.node(),
+            fan_outs: self.handler.fan_outs().into_iter().map(Id).collect(),
+        }
+    }
+
+    /// What the others are told of these changes. They are woken by what they must act on or show soon; of the rest they
+    /// learn with their next commit, or when they renew their lease.
+    fn said(&self, changed: &Changed) -> Said {
+        if self.membership.alone {
+            return Said::default();
+        }
+        let concerns = |key: &&Key| match key.kind() {
+            ValueKind::Owed => !keys::number_in(key).is_some_and(|number| self.membership.owned.has(number)),
+            kind => replica::is_in_memory(kind),
+        };
+        let keys: Vec<Key> = changed.keys().filter(concerns).cloned().collect();
+        let tasks = lock(&self.registry).has_tasks();
+        let wakes = |key: &Key| match key.kind() {
+            ValueKind::Sequence | ValueKind::Health | ValueKind::WithoutWebhook => false,
+            // Replays and discards go on when deliveries have ended.
+            ValueKind::Counts => tasks,
+            _ => true,
+        };
+        let wake = keys.iter().any(wakes).then(|| self.channel.clone());
+        Said { to_others: true, keys, wake }
+    }
+
+    pub(super) fn send(&self, requests: Vec<Request>) -> Result<(), Ended> {
         for request in requests {
             self.reader.send(request).map_err(|_| Ended("the read-ahead thread has ended".to_owned()))?;
         }
@@ -351,89 +473,10 @@ impl Writer {
             (self.listeners.answered)(Answers { answers, written });
         }
     }
+}
 
-    fn taken_over(&self) -> Ended {
-        Ended(format!("another daemon writes to the schema {}", self.connector.schema()))
-    }
-
-    /// The server is away, or refuses: what was decided is kept until it is known whether it was committed.
-    fn lose(&mut self, results: Vec<AttemptResult>, unknown: Option<Unknown>, why: &str) {
-        tracing::error!("{why}; nothing is accepted until PostgreSQL answers again, and what is owed stays");
-        self.changes.set_connection(None);
-        self.engine.set_away(Some(why.to_owned()));
-        self.handler.refuse(&StoreError::Unavailable(Outage::Unknown));
-        self.state.results = results;
-        self.state.unknown = unknown;
-        self.state.away = Some((Instant::now(), AGAIN_FIRST));
-        // Whoever answers next may have other standbys.
-        (self.state.alive, self.state.lacking) = (None, false);
-    }
-
-    /// Connects again, if it is time; returns whether the server is there.
-    fn reconnect_if_due(&mut self) -> Result<bool, Ended> {
-        let Some((again, wait)) = self.state.away else { return Ok(true) };
-        if Instant::now() < again {
-            return Ok(false);
-        }
-        match self.reconnect() {
-            Ok(()) => {
-                self.state.away = None;
-                self.engine.set_away(None);
-                tracing::info!("PostgreSQL answers again");
-                Ok(true)
-            }
-            Err(NotConnected::Away(refusal)) => {
-                self.engine.set_away(Some(refusal.0));
-                self.state.away = Some((Instant::now() + wait, (wait * 2).min(AGAIN_MOST)));
-                Ok(false)
-            }
-            Err(NotConnected::Ended(ended)) => Err(ended),
-        }
-    }
-
-    fn reconnect(&mut self) -> Result<(), NotConnected> {
-        let mut connection = Connection::open(&self.connector)?;
-        node::acquire(&mut connection, self.connector.schema())?;
-        let found = node::position(&mut connection).map_err(Refusal::from)?;
-        if found.node != Some(self.node) {
-            return Err(self.taken_over().into());
-        }
-        self.changes.set_connection(Some(connection));
-        let made = self.state.unknown.as_ref().is_some_and(|unknown| unknown.batch == found.batch);
-        let read = if made {
-            self.changes.committed();
-            self.begin_anew(found.last_id)
-        } else {
-            self.reload(found.last_id)
-        };
-        if let Err(error) = read {
-            self.changes.set_connection(None);
-            return Err(Refusal(format!("the tables cannot be read: {error}")).into());
-        }
-        if let Some(unknown) = self.state.unknown.take().filter(|_| made) {
-            // Memory is right, and these attempts are recorded; others have ended since.
-            self.state.results.drain(..unknown.results.min(self.state.results.len()));
-            self.engine.set_durable(found.last_id);
-            (self.listeners.events)(unknown.decided_at, unknown.events);
-            self.send(unknown.requests)?;
-        }
-        self.batch = found.batch;
-        Ok(())
-    }
-
-    /// Reads everything in memory anew: a commit that changed it was not made.
-    fn reload(&mut self, last_id: u128) -> Result<(), StoreError> {
-        self.changes.forget();
-        lock(&self.threads).clear();
-        let next_number = lock(&self.registry).next_number;
-        registry::load(&self.changes, &self.registry, next_number)?;
-        self.begin_anew(last_id)
-    }
-
-    /// A handler that continues what is committed: the one before refused what waited when the server went away.
-    fn begin_anew(&mut self, last_id: u128) -> Result<(), StoreError> {
-        let last_id = last_id.max(self.handler.last_id());
-        self.handler = (self.make_handler)(*self.handler.settings(), last_id)?;
-        Ok(())
-    }
+/// An error with its sentence.
+pub(super) fn in_words(error: StoreError) -> Failed {
+    let refusal = Refusal(error.to_string());
+    (error, refusal)
 }

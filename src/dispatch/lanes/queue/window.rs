@@ -32,7 +32,8 @@ pub(in crate::dispatch::lanes) enum Location {
 impl Queue {
     /// A delivery is outstanding. Returns where it belongs, with `held` deliveries in memory in total.
     pub(in crate::dispatch::lanes) fn accept(&mut self, sequence: u64, held: usize) -> Location {
-        let all_here = self.cursor >= self.tail;
+        // Of one before it that another process accepted, the lanes may not have heard yet: it is read with that one.
+        let all_here = self.cursor >= self.tail && sequence <= self.tail + 1;
         self.tail = self.tail.max(sequence);
         if self.unrecorded.is_over(sequence) {
             return Location::Ended;
