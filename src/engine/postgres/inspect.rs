@@ -68,10 +68,14 @@ fn look_at(client: &mut Client, name: &str) -> Result<SchemaFacts, Error> {
         return Ok(SchemaFacts::Empty(if is_there { may_add && may_use } else { may_make }));
     }
     // The name is a plain one, and the tables may be somebody else's.
-    let version = client.query_opt(&format!("SELECT version FROM \"{name}\".store"), &[]);
-    let version = version.ok().flatten().and_then(|row| row.try_get::<_, i32>(0).ok());
-    Ok(match version.filter(|_| own == 3) {
-        Some(version) => SchemaFacts::Tables { version, newest: schema::VERSION, owned: tables.get(2) && may_add },
+    let sql = format!("SELECT version, coalesce((to_jsonb(s) ->> 'needs')::int, version) FROM \"{name}\".store s");
+    let versions = client.query_opt(&sql, &[]).ok().flatten();
+    let versions = versions.and_then(|row| Some((row.try_get::<_, i32>(0).ok()?, row.try_get::<_, i32>(1).ok()?)));
+    Ok(match versions.filter(|_| own == 3) {
+        Some((version, needs)) => {
+            let owned = tables.get::<_, bool>(2) && may_add;
+            SchemaFacts::Tables { version, needs, newest: schema::VERSION, owned }
+        }
         None => SchemaFacts::Foreign,
     })
 }
