@@ -136,8 +136,8 @@ struct Worker {
 impl Worker {
     fn run_once(&mut self, now: Timestamp) -> Result<(), StoreError> {
         self.engine.pool.with(|connection| partitions::make(connection, now))?;
-        partitions::drop_detached(&self.engine.pool)?;
         self.engine.pool.with(forget_commits)?;
+        partitions::drop_detached(&self.engine.pool)?;
         self.erase(now)?;
         self.engine.queue.send(Control::EndExpired);
         let rules = *lock(&self.engine.rules);
