@@ -12,6 +12,8 @@
 //! 20` (each gets every event) or `--https` measure only such a backlog, whose size is that of all deliveries
 //! together: the whole of it, and its middle half, when every receiver's limit has grown and none is done.
 //!
+//! With `--engine postgres` what is written is the WAL, and what the server does for each event is printed.
+//!
 //! `cargo bench --bench deliver -- --delay 200ms --receivers 20`, or the environment's `HOOKSWITCH_BENCH_DELAY`,
 //! `HOOKSWITCH_BENCH_RECEIVERS` and `HOOKSWITCH_BENCH_HTTPS=1`; [`Plan`] lists the other parameters, and
 //! `BENCH_SENDERS__THREADS` sets the daemon's `HOOKSWITCH_SENDERS__THREADS`, like every other key.
@@ -55,6 +57,8 @@ struct Measured {
     idle: Vec<f64>,
     after: Vec<f64>,
     written: Vec<f64>,
+    /// What PostgreSQL did for each event of the last backlog, in words.
+    work: Option<String>,
     repeats: usize,
 }
 
@@ -152,7 +156,7 @@ fn backlog(plan: Plan, measured: &mut Measured) -> Outcome<()> {
     let subscription = daemon.subscribe(&format!("http://{}/hook", receiver.address), false)?;
     thread::sleep(SETTLE);
     measured.idle.push(daemon.resident()? as f64);
-    let before = daemon.written()?;
+    let (before, work) = (daemon.written()?, daemon.servers_work()?);
     measured.posted.push(plan.backlog as f64 / daemon.target.post_batches(0, plan.backlog)?.as_secs_f64());
     let enabled = Instant::now();
     daemon.enable(&subscription)?;
@@ -163,6 +167,9 @@ fn backlog(plan: Plan, measured: &mut Measured) -> Outcome<()> {
     thread::sleep(SETTLE);
     measured.after.push(daemon.resident()? as f64);
     measured.written.push((daemon.written()? - before) as f64 / plan.backlog as f64);
+    if let (Some(before), Some(after)) = (work, daemon.servers_work()?) {
+        measured.work = Some((after - before).of_each(plan.backlog as f64));
+    }
     drop(daemon);
     let request = Bare::new(&receiver)?;
     measured.bare.push(request.run(plan.time, false)?);
@@ -292,5 +299,8 @@ fn print(plan: Plan, measured: &Measured) {
     println!("\nposting the backlog in batches of 1,000: {:.0} events/s", of(&measured.posted));
     println!("resident: {:.1} MiB idle, {:.1} MiB afterwards", of(&measured.idle) / MIB, of(&measured.after) / MIB);
     println!("for each event of 1 KiB, in and out: {:.0} bytes written", of(&measured.written));
+    if let Some(work) = &measured.work {
+        println!("for each event, in and out: {work}");
+    }
     println!("arrived more than once: {}", measured.repeats);
 }

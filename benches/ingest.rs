@@ -7,7 +7,10 @@
 //!
 //! Then the same in batches: NDJSON of 1,000 lines, over one connection and over four.
 //!
-//! `cargo bench --bench ingest`; [`Plan`] lists the parameters.
+//! With `--engine postgres` the bare loop is that of the same statements in groups of 1, 16 and 64 events, and for each
+//! event the statements, the bytes of WAL and the server's processor time are printed.
+//!
+//! `cargo bench --bench ingest`, or with `-- --engine postgres`; [`Plan`] lists the parameters.
 
 mod load;
 
@@ -18,8 +21,10 @@ use std::sync::atomic::AtomicU64;
 use load::Outcome;
 use load::daemon::Daemon;
 use load::disk;
+use load::engine::{Work, server};
 use load::figures::{Plan, Sample, median, millis, print_table};
 use load::nothing::Nothing;
+use load::statements::Bare;
 
 /// Number of connections, and events per fdatasync of the bare appends.
 const SIZES: [usize; 3] = [1, 16, 64];
@@ -35,6 +40,8 @@ struct Measured {
     nothing: Vec<Sample>,
     writer: Vec<Sample>,
     bare: Vec<Sample>,
+    /// What PostgreSQL did for how many events of the daemon, and of the bare loop.
+    work: Option<[(Work, f64); 2]>,
 }
 
 /// One round's figures of the daemon's process.
@@ -68,18 +75,31 @@ fn round(plan: Plan, measured: &mut [Measured; 3], process: &mut Process) -> Out
     daemon.subscribe(RECEIVER, false)?;
     let nothing = Nothing::start()?;
     let disk = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let mut statements = server()?.map(|server| Bare::new(server, RECEIVER)).transpose()?;
     let writer = Nothing::with_writer(disk)?;
     process.idle.push(daemon.resident()? as f64);
     let before = daemon.written()?;
     let used = daemon.processor_by_thread()?;
-    let (mut accepted, next) = (0.0, AtomicU64::new(0));
+    let (mut accepted, mut wal, next) = (0.0, 0.0, AtomicU64::new(0));
     for (size, measured) in SIZES.into_iter().zip(measured) {
+        let work = daemon.servers_work()?;
         let sample = daemon.target.closed_loop(size, plan.time, &next)?;
-        accepted += sample.per_second * plan.time.as_secs_f64();
+        let events = sample.per_second * plan.time.as_secs_f64();
+        accepted += events;
+        let own = work.zip(daemon.servers_work()?).map(|(before, after)| (after - before, events));
+        wal += own.map_or(0.0, |(work, _)| work.wal);
         measured.daemon.push(sample);
         measured.nothing.push(nothing.target.closed_loop(size, plan.time, &next)?);
         measured.writer.push(writer.target.closed_loop(size, plan.time, &next)?);
-        measured.bare.push(disk::appends(disk, size, plan.time)?);
+        let before = daemon.servers_work()?;
+        let bare = match &mut statements {
+            Some(statements) => statements.run(size, plan.time)?,
+            None => disk::appends(disk, size, plan.time)?,
+        };
+        let events = bare.per_second * plan.time.as_secs_f64();
+        let theirs = before.zip(daemon.servers_work()?).map(|(before, after)| (after - before, events));
+        measured.work = own.zip(theirs).map(|(own, theirs)| [own, theirs]);
+        measured.bare.push(bare);
     }
     for (name, seconds) in daemon.processor_by_thread()? {
         let before = used.get(&name).copied().unwrap_or_default();
@@ -87,7 +107,9 @@ fn round(plan: Plan, measured: &mut [Measured; 3], process: &mut Process) -> Out
     }
     process.accepted += accepted;
     process.after.push(daemon.resident()? as f64);
-    process.written.push((daemon.written()? - before) as f64 / accepted);
+    // The WAL has the bare loop's, too.
+    let written = if statements.is_some() { wal } else { (daemon.written()? - before) as f64 };
+    process.written.push(written / accepted);
     process.on_disk.push(daemon.on_disk()? as f64 / accepted);
     for (size, batches) in BATCHES.into_iter().zip(&mut process.batches) {
         batches.push(daemon.target.batches(size, plan.time, &next)?);
@@ -113,6 +135,7 @@ fn print_rates(measured: &[Measured; 3]) {
         row
     };
     let rows: Vec<Vec<String>> = SIZES.into_iter().zip(measured).map(row).collect();
+    let is_postgres = measured.iter().any(|measured| measured.work.is_some());
     let head = [
         "connections",
         "daemon/s",
@@ -126,13 +149,23 @@ fn print_rates(measured: &[Measured; 3]) {
         "p50 ms",
         "p99 ms",
         "ratio",
-        "bare disk/s",
+        if is_postgres { "bare statements/s" } else { "bare disk/s" },
         "p50 ms",
         "p99 ms",
         "ratio",
     ];
     print_table(&head, &rows);
-    println!("\n(bare disk: as many 1 KiB bodies as connections in one write and one fdatasync)\n");
+    if !is_postgres {
+        println!("\n(bare disk: as many 1 KiB bodies as connections in one write and one fdatasync)\n");
+        return;
+    }
+    println!("\n(bare statements: one connection, groups of as many events as connections)\n");
+    for (size, measured) in SIZES.into_iter().zip(measured) {
+        if let Some([(own, events), (bare, others)]) = measured.work {
+            println!("for each event, {size} connections: {}", own.of_each(events));
+            println!("for each event of the bare loop, {size}: {}", bare.of_each(others));
+        }
+    }
 }
 
 fn print_process(process: &Process) {

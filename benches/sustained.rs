@@ -5,7 +5,10 @@
 //! - Fan-out: one event goes to 50 subscriptions of one receiver; deliveries per second, and bytes written per event.
 //! - Idle: processor time of an idle daemon.
 //!
-//! `cargo bench --bench sustained`; [`Plan`] lists the parameters: the record is made with
+//! With `--engine postgres` what is written is the WAL, and the statements, the WAL and the server's processor time for
+//! each event are printed, accepted and delivered.
+//!
+//! `cargo bench --bench sustained`, or with `-- --engine postgres`; [`Plan`] lists the parameters: the record is made with
 //! `HOOKSWITCH_BENCH_SECONDS=60 HOOKSWITCH_BENCH_ROUNDS=1`. `HOOKSWITCH_BENCH_RATE` measures a single steady rate.
 
 mod load;
@@ -59,7 +62,8 @@ fn steady(rate: f64, time: Duration) -> Outcome<Vec<String>> {
     let receiver = Receiver::start((rate * time.as_secs_f64()) as usize + 10_000)?;
     let daemon = Daemon::start(&[])?;
     let subscription = daemon.subscribe(&format!("http://{}/hook", receiver.address), true)?;
-    let before = daemon.written()?;
+    let (before, work) = (daemon.written()?, daemon.servers_work()?);
+    let used = daemon.processor_seconds()?;
     let sample = daemon.target.steady(CONNECTIONS, rate, time)?;
     let posted = Instant::now();
     let waiting = daemon.waiting(&subscription)?;
@@ -67,6 +71,10 @@ fn steady(rate: f64, time: Duration) -> Outcome<Vec<String>> {
     daemon.wait_for_waiting(&subscription, 0, PATIENCE)?;
     let gone = posted.elapsed();
     let accepted = sample.per_second * time.as_secs_f64();
+    if let (Some(before), Some(after)) = (work, daemon.servers_work()?) {
+        let own = (daemon.processor_seconds()? - used) * 1e6 / accepted;
+        println!("for each event, {rate:.0}/s: {}, {own:.0} µs in the daemon", (after - before).of_each(accepted));
+    }
     Ok(vec![
         format!("{rate:.0}"),
         format!("{:.0}", sample.per_second),

@@ -1,4 +1,4 @@
-//! The daemon as a child process: the real binary on a new data directory.
+//! The daemon as a child process: the real binary on a new data directory, or a new schema of PostgreSQL.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::client::Target;
+use super::engine::{Server, Work, server};
 use super::receiver::Receiver;
 use super::{COMPANY, Outcome};
 
@@ -19,11 +20,15 @@ use super::{COMPANY, Outcome};
 const START: Duration = Duration::from_secs(30);
 /// Precedes the address on its standard output.
 const LISTENING: &str = "listening on ";
+/// Precedes the admin token there, at the first start.
+const TOKEN: &str = "admin token: ";
 
 /// A running daemon; killed, and its directory removed, when dropped.
 pub(crate) struct Daemon {
     child: Child,
     directory: TempDir,
+    /// Where its data is, if not there.
+    schema: Option<(&'static Server, String)>,
     /// Its address, with the admin token.
     pub(crate) target: Target,
 }
@@ -32,7 +37,8 @@ impl Daemon {
     /// Starts one with `settings` in its environment. Its directory is below cargo's target directory, which is on a
     /// disk where `/tmp` may be memory.
     pub(crate) fn start(settings: &[(&str, &str)]) -> Outcome<Self> {
-        Self::launch(TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?, settings)
+        let schema = server()?.map(|server| (server, server.new_schema()));
+        Self::launch(TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?, schema, None, settings)
     }
 
     /// Kills it and starts another on the same data; returns that, and the time until it listened.
@@ -42,11 +48,18 @@ impl Daemon {
         let empty = TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?;
         let directory = std::mem::replace(&mut self.directory, empty);
         let start = Instant::now();
-        let daemon = Self::launch(directory, settings)?;
+        let token = Some(std::mem::take(&mut self.target.token));
+        let daemon = Self::launch(directory, self.schema.take(), token, settings)?;
         Ok((daemon, start.elapsed()))
     }
 
-    fn launch(directory: TempDir, settings: &[(&str, &str)]) -> Outcome<Self> {
+    /// `token` is that of the first start, if this is not the first.
+    fn launch(
+        directory: TempDir,
+        schema: Option<(&'static Server, String)>,
+        token: Option<String>,
+        settings: &[(&str, &str)],
+    ) -> Outcome<Self> {
         let data = directory.path().join("data");
         let messages = directory.path().join("messages");
         let mut command = Command::new(env!("CARGO_BIN_EXE_hookswitch"));
@@ -59,17 +72,26 @@ impl Daemon {
             .args(["serve", "--listen", "127.0.0.1:0", "--allow", "127.0.0.0/8", "--data-dir"])
             .arg(&data)
             .envs(settings.iter().copied())
+            .envs(schema.iter().flat_map(|(server, schema)| {
+                let values = [("ENGINE", "postgres".to_owned()), ("URL", server.url()), ("SCHEMA", schema.clone())];
+                values.map(|(key, value)| (format!("HOOKSWITCH_STORE__{key}"), value))
+            }))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::create(&messages)?)
             .spawn()?;
-        let listening = listening_line(&mut child);
+        // The schema has only a hash of the token.
+        let is_told = schema.is_some() && token.is_none();
+        let said = first_lines(&mut child, is_told);
         // From here on the child is killed in any case.
         let target = Target { address: ([127, 0, 0, 1], 0).into(), token: String::new() };
-        let mut daemon = Self { child, directory, target };
-        let url = listening.map_err(|fault| format!("{fault}; it said: {}", tail(&messages)))?;
+        let mut daemon = Self { child, directory, schema, target };
+        let (url, told) = said.map_err(|fault| format!("{fault}; it said: {}", tail(&messages)))?;
         let address = url.strip_prefix("http://").ok_or_else(|| format!("`{url}` is not an http URL"))?;
-        let token = fs::read_to_string(data.join("admin.token"))?.trim().to_owned();
+        let token = match token.or(told) {
+            Some(token) => token,
+            None => fs::read_to_string(data.join("admin.token"))?.trim().to_owned(),
+        };
         daemon.target = Target { address: address.trim_end_matches('/').parse()?, token };
         Ok(daemon)
     }
@@ -158,14 +180,30 @@ impl Daemon {
         self.proc_number("status", "VmRSS:").map(|kib| kib * 1024)
     }
 
-    /// Bytes written to disks since it started.
+    /// The name of its schema, if it has one.
+    pub(crate) fn schema(&self) -> Option<&str> {
+        self.schema.as_ref().map(|(_, schema)| schema.as_str())
+    }
+
+    /// What PostgreSQL has done so far; nothing with the embedded engine.
+    pub(crate) fn servers_work(&self) -> Outcome<Option<Work>> {
+        self.schema.as_ref().map(|(server, _)| server.work()).transpose()
+    }
+
+    /// Bytes written to disks since it started; with PostgreSQL the bytes of its WAL.
     pub(crate) fn written(&self) -> Outcome<u64> {
-        self.proc_number("io", "write_bytes:")
+        match self.servers_work()? {
+            Some(work) => Ok(work.wal as u64),
+            None => self.proc_number("io", "write_bytes:"),
+        }
     }
 
     /// Disk space used by its data, in bytes.
     pub(crate) fn on_disk(&self) -> Outcome<u64> {
-        room(&self.directory.path().join("data"))
+        match &self.schema {
+            Some((server, schema)) => server.on_disk(schema),
+            None => room(&self.directory.path().join("data")),
+        }
     }
 
     fn proc_number(&self, file: &str, name: &str) -> Outcome<u64> {
@@ -189,18 +227,24 @@ impl Drop for Daemon {
     }
 }
 
-/// Waits for the line with its address; keeps reading afterwards, so that the pipe never fills.
-fn listening_line(child: &mut Child) -> Outcome<String> {
+/// Waits for the line with its address, and if `told` for the one with the admin token; keeps reading afterwards, so that
+/// the pipe never fills.
+fn first_lines(child: &mut Child, told: bool) -> Outcome<(String, Option<String>)> {
     let output = child.stdout.take().ok_or("the daemon has no standard output")?;
     let (found, wait) = mpsc::channel();
     thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
-            if let Some(url) = line.strip_prefix(LISTENING) {
-                let _ = found.send(url.trim().to_owned());
+            if line.starts_with(LISTENING) || line.starts_with(TOKEN) {
+                let _ = found.send(line);
             }
         }
     });
-    wait.recv_timeout(START).map_err(|_| format!("the daemon did not print `{LISTENING}…`").into())
+    let next = |what: &str| {
+        let line = wait.recv_timeout(START).map_err(|_| format!("the daemon did not print `{what}…`"))?;
+        let value = line.strip_prefix(what).and_then(|rest| rest.split_whitespace().next());
+        value.map(str::to_owned).ok_or_else(|| format!("the daemon printed `{line}` instead of `{what}…`"))
+    };
+    Ok((next(LISTENING)?, told.then(|| next(TOKEN)).transpose()?))
 }
 
 /// The end of its output on standard error.

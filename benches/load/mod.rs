@@ -7,11 +7,15 @@
 
 pub(crate) mod bad;
 pub(crate) mod client;
+#[path = "../../tests/harness/cluster.rs"]
+pub(crate) mod cluster;
 pub(crate) mod daemon;
 pub(crate) mod disk;
+pub(crate) mod engine;
 pub(crate) mod figures;
 pub(crate) mod nothing;
 pub(crate) mod receiver;
+pub(crate) mod statements;
 
 /// A bench ends at the first error.
 pub(crate) type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;

@@ -186,6 +186,8 @@ pub enum SchemaFacts {
     Tables {
         /// Their version.
         version: i32,
+        /// The oldest version that a program must know to use them.
+        needs: i32,
         /// The newest version that this program knows.
         newest: i32,
         /// Whether all of them are the user's own, or of a role that it has.

@@ -90,13 +90,13 @@ pub fn upgrade(config: &Config, finish: bool) -> Result<String, Fatal> {
 
 #[cfg(not(feature = "postgres"))]
 fn upgrade_postgres(store: &PostgresStore, _: bool) -> Result<String, Fatal> {
-    Err(without_postgres(&database_url(store)?))
+    Err(no_postgres(&database_url(store)?))
 }
 
 #[cfg(feature = "postgres")]
 fn upgrade_postgres(store: &PostgresStore, finish: bool) -> Result<String, Fatal> {
     let (schema, (before, version)) =
-        (&store.schema, Store::upgrade_postgres(&postgres(store, &database_url(store)?), finish).map_err(not_opened)?);
+        (&store.schema, Store::upgrade_postgres(&place(store)?, finish).map_err(not_opened)?);
     let done = match before {
         None => format!("the tables of the schema {schema} are made, version {version}"),
         Some(before) if before < version => {
@@ -109,6 +109,26 @@ fn upgrade_postgres(store: &PostgresStore, finish: bool) -> Result<String, Fatal
     Ok(if finish { format!("{done}; what only older versions need is removed") } else { done })
 }
 
+/// Where the data is.
+#[cfg(feature = "postgres")]
+fn place(store: &PostgresStore) -> Result<PostgresSettings, Fatal> {
+    Ok(PostgresSettings {
+        url: database_url(store)?.expose().to_owned(),
+        schema: store.schema.as_str().to_owned(),
+        pool: store.pool,
+        replicas: store.replicas,
+    })
+}
+
+#[cfg(not(feature = "postgres"))]
+fn no_postgres(url: &DatabaseUrl) -> Fatal {
+    let what = format!(
+        "this build has no PostgreSQL engine (it was compiled without the feature `postgres`), and `engine` in [store] is \
+         \"postgres\" (with a database on {url}): set it to \"embedded\", or use another build"
+    );
+    Fatal::new(Cause::Configuration, what)
+}
+
 #[cfg(not(feature = "postgres"))]
 fn open_postgres(
     store: &PostgresStore,
@@ -117,16 +137,7 @@ fn open_postgres(
     _: Option<Admin>,
     _: Timestamp,
 ) -> Result<(OpenedStore, Admin), Fatal> {
-    Err(without_postgres(&database_url(store)?))
-}
-
-#[cfg(not(feature = "postgres"))]
-fn without_postgres(url: &DatabaseUrl) -> Fatal {
-    let what = format!(
-        "this build has no PostgreSQL engine (it was compiled without the feature `postgres`), and `engine` in [store] is \
-         \"postgres\" (with a database on {url}): set it to \"embedded\", or use another build"
-    );
-    Fatal::new(Cause::Configuration, what)
+    Err(no_postgres(&database_url(store)?))
 }
 
 /// Asks the database's server about itself, and changes nothing.
@@ -136,19 +147,9 @@ fn without_postgres(url: &DatabaseUrl) -> Fatal {
 pub fn inspect_database(store: &PostgresStore) -> Result<ServerFacts, String> {
     let url = database_url(store).map_err(|fatal| fatal.to_string())?;
     #[cfg(not(feature = "postgres"))]
-    return Err(without_postgres(&url).to_string());
+    return Err(no_postgres(&url).to_string());
     #[cfg(feature = "postgres")]
-    crate::store::inspect_postgres(&postgres(store, &url), &super::clock::now)
-}
-
-#[cfg(feature = "postgres")]
-fn postgres(store: &PostgresStore, url: &DatabaseUrl) -> PostgresSettings {
-    PostgresSettings {
-        url: url.expose().to_owned(),
-        schema: store.schema.as_str().to_owned(),
-        pool: store.pool,
-        replicas: store.replicas,
-    }
+    crate::store::inspect_postgres(url.expose(), store.schema.as_str(), &super::clock::now)
 }
 
 #[cfg(feature = "postgres")]
@@ -159,7 +160,7 @@ fn open_postgres(
     given: Option<Admin>,
     now: Timestamp,
 ) -> Result<(OpenedStore, Admin), Fatal> {
-    let at = postgres(store, &database_url(store)?);
+    let at = place(store)?;
     let idle = Store::open_postgres(&at, settings, keys, now).map_err(not_opened)?;
     let admin = match given {
         Some(given) => given,

@@ -34,6 +34,13 @@ rm -rf "$directory"
 "#;
 /// Settings of the tests. Nothing here must survive a power cut, so nothing is synced.
 const UNSAFE: &[&str] = &["fsync=off", "full_page_writes=off", "shared_buffers=64MB"];
+/// Settings of the benches, which are those of a small server: what is committed is synced.
+const MEASURED: &[&str] = &[
+    "shared_buffers=256MB",
+    "max_wal_size=4GB",
+    "shared_preload_libraries=pg_stat_statements",
+    "pg_stat_statements.track_utility=on",
+];
 /// Settings for many daemons with many partitions.
 const MANY: &[&str] = &["max_connections=300", "max_locks_per_transaction=256"];
 
@@ -86,9 +93,23 @@ impl Cluster {
         Self::keep(COPY, &primary.directory, &[UNSAFE, MANY].concat())
     }
 
+    /// Makes and starts a cluster that syncs, in a directory below `parent`, which is on a disk where `/tmp` may be memory,
+    /// and counts its statements.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`].
+    #[allow(dead_code, reason = "for the benches; the harness is shared")]
+    pub(crate) fn measured(parent: &Path) -> Result<Self, String> {
+        Self::keep_in(parent, MAKE, Path::new(""), MEASURED)
+    }
+
     fn keep(make: &str, followed: &Path, settings: &[&str]) -> Result<Self, String> {
+        Self::keep_in(&std::env::temp_dir(), make, followed, settings)
+    }
+
+    fn keep_in(parent: &Path, make: &str, followed: &Path, settings: &[&str]) -> Result<Self, String> {
         let programs = programs()?;
-        let directory = tempfile::Builder::new().prefix("hookswitch-pg-").tempdir();
+        let directory = tempfile::Builder::new().prefix("hookswitch-pg-").tempdir_in(parent);
         let directory = directory.map_err(|error| format!("no directory for a cluster: {error}"))?.keep();
         let mut command = Command::new("bash");
         let script = format!("{make} </dev/null >\"$2/log\" 2>&1 || exit 1\n{KEEP}");

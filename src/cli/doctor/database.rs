@@ -58,7 +58,7 @@ fn schema(facts: &ServerFacts, store: &PostgresStore) -> Check {
             format!("{schema} has no tables, and the user {user} may not make them"),
             format!("GRANT CREATE ON DATABASE {database} TO {user}, or make it the owner of the schema {schema}"),
         ),
-        SchemaFacts::Tables { version, newest, .. } if version > newest => Check::fail(
+        SchemaFacts::Tables { version, needs, newest, .. } if needs > newest => Check::fail(
             NAME,
             format!("{schema} is of a newer hookswitch (version {version} of its tables, this one knows {newest})"),
             "use that newer version",
@@ -200,7 +200,7 @@ mod tests {
             standbys: Some(2),
             ahead_ms: -20,
             shared_sessions: None,
-            schema: SchemaFacts::Tables { version: 1, newest: 1, owned: true },
+            schema: SchemaFacts::Tables { version: 2, needs: 1, newest: 1, owned: true },
         }
     }
 
@@ -253,14 +253,14 @@ mod tests {
                 "another `schema` in [store]",
             ),
             (
-                |facts| facts.schema = SchemaFacts::Tables { version: 2, newest: 1, owned: true },
+                |facts| facts.schema = SchemaFacts::Tables { version: 2, needs: 2, newest: 1, owned: true },
                 0,
                 State::Fail,
                 "newer hookswitch",
                 "newer",
             ),
             (
-                |facts| facts.schema = SchemaFacts::Tables { version: 1, newest: 1, owned: false },
+                |facts| facts.schema = SchemaFacts::Tables { version: 1, needs: 1, newest: 1, owned: false },
                 0,
                 State::Fail,
                 "not the user sender's",

@@ -5,7 +5,7 @@ use postgres::{Client, Error};
 use crate::core::database::{SchemaFacts, ServerFacts};
 use crate::core::time::Timestamp;
 use crate::engine::postgres::connect::{Connector, Refusal};
-use crate::engine::postgres::{PostgresSettings, pooler, schema};
+use crate::engine::postgres::{pooler, schema};
 
 const SETTINGS: &str = "SELECT current_setting('server_version'), current_database()::text, current_user::text, \
                         current_setting('fsync')::bool, current_setting('full_page_writes')::bool, \
@@ -23,16 +23,16 @@ const TABLES: &str = "SELECT count(*), count(*) FILTER (WHERE relname IN ('store
                       bool_and(pg_has_role(relowner, 'USAGE')) FROM pg_class \
                       WHERE relnamespace = to_regnamespace(quote_ident($1)) AND relkind IN ('r', 'p', 'v', 'm', 'f')";
 
-/// Asks the server.
+/// Asks the server at `url`, and looks for tables in `schema`.
 ///
 /// # Errors
 /// It cannot be reached or used, with the remedy.
-pub fn inspect(at: &PostgresSettings, clock: &dyn Fn() -> Timestamp) -> Result<ServerFacts, String> {
-    ask(at, clock).map_err(|refusal| refusal.0)
+pub fn inspect(url: &str, schema: &str, clock: &dyn Fn() -> Timestamp) -> Result<ServerFacts, String> {
+    ask(url, schema, clock).map_err(|refusal| refusal.0)
 }
 
-fn ask(at: &PostgresSettings, clock: &dyn Fn() -> Timestamp) -> Result<ServerFacts, Refusal> {
-    let connector = Connector::new(&at.url, &at.schema)?;
+fn ask(url: &str, schema: &str, clock: &dyn Fn() -> Timestamp) -> Result<ServerFacts, Refusal> {
+    let connector = Connector::new(url, schema)?;
     let mut client = connector.connect()?;
     let shared_sessions = pooler::check(&connector, &mut client).err().map(|refusal| refusal.0);
     // Together: with a pooler in between, a later transaction may be of another session.
@@ -54,7 +54,7 @@ fn ask(at: &PostgresSettings, clock: &dyn Fn() -> Timestamp) -> Result<ServerFac
         standbys: standbys.get::<_, bool>(1).then(|| u32::try_from(standbys.get::<_, i64>(0)).unwrap_or(0)),
         ahead_ms: theirs.saturating_sub(ours),
         shared_sessions,
-        schema: look_at(&mut client, &at.schema)?,
+        schema: look_at(&mut client, schema)?,
     })
 }
 
@@ -68,10 +68,14 @@ fn look_at(client: &mut Client, name: &str) -> Result<SchemaFacts, Error> {
         return Ok(SchemaFacts::Empty(if is_there { may_add && may_use } else { may_make }));
     }
     // The name is a plain one, and the tables may be somebody else's.
-    let version = client.query_opt(&format!("SELECT version FROM \"{name}\".store"), &[]);
-    let version = version.ok().flatten().and_then(|row| row.try_get::<_, i32>(0).ok());
-    Ok(match version.filter(|_| own == 3) {
-        Some(version) => SchemaFacts::Tables { version, newest: schema::VERSION, owned: tables.get(2) && may_add },
+    let sql = format!("SELECT version, coalesce((to_jsonb(s) ->> 'needs')::int, version) FROM \"{name}\".store s");
+    let versions = client.query_opt(&sql, &[]).ok().flatten();
+    let versions = versions.and_then(|row| Some((row.try_get::<_, i32>(0).ok()?, row.try_get::<_, i32>(1).ok()?)));
+    Ok(match versions.filter(|_| own == 3) {
+        Some((version, needs)) => {
+            let owned = tables.get::<_, bool>(2) && may_add;
+            SchemaFacts::Tables { version, needs, newest: schema::VERSION, owned }
+        }
         None => SchemaFacts::Foreign,
     })
 }

@@ -18,7 +18,7 @@ const DAY: u64 = 86_400_000;
 /// For how many days partitions are made ahead.
 const AHEAD: u64 = 3;
 /// A statement that waits for its lock holds up all that come after it.
-const BRIEFLY: &str = "SET lock_timeout = '100ms'";
+const BRIEFLY: &str = "SET LOCAL lock_timeout = '100ms'";
 /// The partitioned tables.
 const TABLES: [&str; 3] = ["events", "log_entries", "messages"];
 
@@ -62,13 +62,13 @@ pub(super) fn make(connection: &mut Connection, now: Timestamp) -> Result<(), po
     let missing: Vec<String> = connection.query(missing, &[&names])?.iter().map(|row| row.get(0)).collect();
     for (name, table, day) in wanted.iter().filter(|(name, ..)| missing.contains(name)) {
         let (from, to) = (uuid(first_id(*day)), uuid(first_id(*day + 1)));
-        let made = format!(
-            "{BRIEFLY}; CREATE TABLE {name} PARTITION OF {table} FOR VALUES FROM ('{from}') TO ('{to}'); RESET lock_timeout"
-        );
-        match connection.client().batch_execute(&made) {
+        let made = format!("CREATE TABLE {name} PARTITION OF {table} FOR VALUES FROM ('{from}') TO ('{to}')");
+        match in_turn(connection, BRIEFLY, &made) {
             Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
                 tracing::info!("the partition {name} is made later: its table is in use");
             }
+            // Another daemon has just made it.
+            Err(error) if error.code() == Some(&SqlState::DUPLICATE_TABLE) => {}
             // Records of that day are in the partition of the rest already: the clock was wrong for a while.
             Err(error) if error.code() == Some(&SqlState::CHECK_VIOLATION) => {
                 tracing::warn!("no partition {name} can be made: {}", describe(&error));
@@ -77,6 +77,14 @@ pub(super) fn make(connection: &mut Connection, now: Timestamp) -> Result<(), po
         }
     }
     Ok(())
+}
+
+/// A statement with a setting of its own.
+fn in_turn(connection: &mut Connection, setting: &str, sql: &str) -> Result<(), postgres::Error> {
+    let mut turn = connection.client().transaction()?;
+    turn.batch_execute(setting)?;
+    turn.batch_execute(sql)?;
+    turn.commit()
 }
 
 /// The partitions of a table by day, oldest first.
@@ -104,9 +112,11 @@ pub(super) fn of_table(pool: &Pool, table: &str) -> Result<Vec<Partition>, Store
 /// The server cannot be reached, or fails.
 pub(super) fn remove(pool: &Pool, partition: &Partition) -> Result<bool, StoreError> {
     let Partition { name, table, .. } = partition;
-    let sql = format!("{BRIEFLY}; ALTER TABLE {table} DETACH PARTITION {name}; RESET lock_timeout");
-    let detached = pool.with(|connection| match connection.client().batch_execute(&sql) {
+    let sql = format!("ALTER TABLE {table} DETACH PARTITION {name}");
+    let detached = pool.with(|connection| match in_turn(connection, BRIEFLY, &sql) {
         Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => Ok(false),
+        // Another daemon has just detached it.
+        Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => Ok(true),
         detached => detached.map(|()| true),
     })?;
     if !detached {
@@ -132,8 +142,8 @@ pub(super) fn drop_detached(pool: &Pool) -> Result<(), StoreError> {
 }
 
 fn drop_table(pool: &Pool, name: &str) -> Result<(), StoreError> {
-    let sql = format!("SET lock_timeout = '5s'; DROP TABLE IF EXISTS {name}; RESET lock_timeout");
-    pool.with(|connection| connection.client().batch_execute(&sql))?;
+    let sql = format!("DROP TABLE IF EXISTS {name}");
+    pool.with(|connection| in_turn(connection, "SET LOCAL lock_timeout = '5s'", &sql))?;
     tracing::info!("the partition {name} is dropped: its records have expired");
     Ok(())
 }
