@@ -27,6 +27,7 @@ mod lease;
 mod log;
 mod members;
 mod membership;
+mod moving;
 mod ownership;
 mod partitions;
 mod pooler;
@@ -39,6 +40,7 @@ mod state;
 mod writer;
 
 pub use self::inspect::inspect;
+pub use self::moving::move_in;
 
 use std::fmt;
 use std::io;
