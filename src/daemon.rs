@@ -43,7 +43,7 @@ use self::clock::now;
 use self::fatal::Cause;
 pub use self::fatal::Fatal;
 use self::heartbeat::Heartbeat;
-pub use self::moving::move_into_database;
+pub use self::moving::{move_into_database, move_out_of_database};
 pub use self::store::inspect_database;
 pub use self::store::upgrade as upgrade_store;
 

@@ -1,7 +1,7 @@
 //! `move`: everything in a data directory into a PostgreSQL database, and back.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::Args;
 
@@ -11,39 +11,42 @@ use super::verify::write_holdings;
 use crate::core::database::{DatabaseUrl, SchemaName};
 use crate::core::hidden::Hidden;
 use crate::daemon;
-use crate::service::{DataDirHold, UrlFile};
+use crate::service::{DataDirHold, DataDirLock, UrlFile};
+use crate::store::offline::Findings;
 
-/// Move a data directory into PostgreSQL
+/// Move a data directory into PostgreSQL, or back
 #[derive(Debug, Args)]
 #[command(
     name = "move",
     after_help = "\
-No daemon may run on the data directory, and the schema must be empty or not
-there. All is moved: events, deliveries and their order, log, conversations,
-webhooks with their secrets, tokens, the report; ids and numbers stay. Secrets
-that are sealed stay so: give the daemons the same key file. The admin token
-stays valid.
+One of FROM and TO is a data directory, the other the URL of a database, or a
+file that contains it, so that no password is on the command line. No daemon
+may run on either. The target must be empty or not there; the source stays as
+it is, and a directory is verified first.
 
-The directory is verified first, and stays as it is. If the move is
-interrupted, repeat it: it goes on where it was. Until it is complete no daemon
-starts on the schema. Then set [store] engine = \"postgres\" and url, start the
-daemons, and do not start one on the directory again: both would send.
+All is moved: events, deliveries and their order, log, conversations, webhooks
+with their secrets, tokens, the report; ids and numbers stay. Secrets that are
+sealed stay so: give the daemons the same key file. The admin token of a
+directory stays valid in PostgreSQL; on the way back the first start makes one,
+since a schema has only its hash.
 
-URL may also be a file that contains it, so that no password is on the command
-line.
+An interrupted move is repeated: into PostgreSQL it goes on where it was, into a
+directory it begins anew. No daemon starts on what is not complete. Afterwards
+start daemons on the target only: on both, each would send what is owed.
 
 Examples:
   hookswitch move --from /var/lib/hookswitch --to /etc/hookswitch/store.url
   hookswitch move --from /var/lib/hookswitch \\
-      --to postgresql://hookswitch@db.example/hookswitch --schema hookswitch"
+      --to postgresql://hookswitch@db.example/hookswitch --schema hookswitch
+  hookswitch move --from /etc/hookswitch/store.url --to /srv/hookswitch"
 )]
 pub(super) struct Move {
-    /// The data directory
-    #[arg(long, value_name = "DIR")]
-    from: PathBuf,
+    /// What to move: a data directory, or the URL of a database
+    #[arg(long, value_parser = |text: &str| Ok::<_, String>(Hidden::new(text)))]
+    from: Hidden,
 
-    /// The URL of the database, or a file that contains it
-    #[arg(long, value_name = "URL", value_parser = |text: &str| Ok::<_, String>(Hidden::new(text)))]
+    /// Where to
+    #[arg(long, value_parser = |text: &str| Ok::<_, String>(Hidden::new(text)))]
     to: Hidden,
 
     /// The schema of the tables
@@ -57,27 +60,45 @@ pub(super) struct Move {
 
 impl Move {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
-        let (dir, schema, url) = (&self.from, &self.schema, url(&self.to)?);
-        let failure = |error: crate::service::DataDirError| Failure::new(format!("{error}; stop it first"));
-        let _held = DataDirHold::take(dir).map_err(failure)?;
-        let moved = daemon::move_into_database(dir, &url, schema)?;
+        let (moved, done) = if Path::new(self.from.expose()).is_dir() { self.forth()? } else { self.back()? };
         if self.json {
             return json_line(out, &moved);
         }
         write_holdings(&moved, out)?;
-        let dir = dir.display();
-        writeln!(out, "\nAll of it is in the schema {schema} on {url}; {dir} is as it was.")?;
-        Ok(writeln!(out, "Do not start a daemon on both: each would send what is owed.")?)
+        writeln!(out, "\n{done}")?;
+        Ok(writeln!(out, "Do not start daemons on both: each would send what is owed.")?)
+    }
+
+    fn forth(&self) -> Result<(Findings, String), Failure> {
+        let (dir, url, schema) = (Path::new(self.from.expose()), url("--to", &self.to)?, &self.schema);
+        let failure = |error: crate::service::DataDirError| Failure::new(format!("{error}; stop it first"));
+        let _held = DataDirHold::take(dir).map_err(failure)?;
+        let moved = daemon::move_into_database(dir, &url, schema)?;
+        Ok((moved, format!("All of it is in the schema {schema} on {url}; {} is as it was.", dir.display())))
+    }
+
+    fn back(&self) -> Result<(Findings, String), Failure> {
+        let (url, dir, schema) = (url("--from", &self.from)?, Path::new(self.to.expose()), &self.schema);
+        if DatabaseUrl::parse(self.to.expose()).is_ok() || dir.is_file() {
+            return Err(Failure::usage("one of --from and --to must be a data directory: a move is to or from one"));
+        }
+        let lock = DataDirLock::take(dir).map_err(|error| Failure::new(error.to_string()))?;
+        let moved = daemon::move_out_of_database(&url, schema, lock.dir())?;
+        lock.hand_over().map_err(|error| Failure::new(error.to_string()))?;
+        let kept = format!("the schema {schema} on {url} is as it was");
+        Ok((moved, format!("All of it is in {}; {kept}. The first start prints a new admin token.", dir.display())))
     }
 }
 
 /// The URL, or that in the file of this name.
-fn url(given: &Hidden) -> Result<DatabaseUrl, Failure> {
+fn url(option: &str, given: &Hidden) -> Result<DatabaseUrl, Failure> {
     let text = given.expose();
     if Path::new(text).is_file() {
         return UrlFile::read(Path::new(text))
             .map(UrlFile::into_url)
             .map_err(|error| Failure::usage(error.to_string()));
     }
-    DatabaseUrl::parse(text).map_err(|wanted| Failure::usage(format!("--to {wanted}, or the name of a file with it")))
+    let wrong =
+        |wanted| Failure::usage(format!("{option} is no data directory, and {wanted}, or a file that contains it"));
+    DatabaseUrl::parse(text).map_err(wrong)
 }

@@ -16,6 +16,18 @@ pub fn move_into_database(dir: &Path, url: &DatabaseUrl, schema: &SchemaName) ->
     Err(without_postgres(dir, url, schema))
 }
 
+/// Moves everything in `schema` of the database at `url`, which stays as it is, into the data directory `dir`, which is
+/// empty or not there.
+///
+/// # Errors
+/// Daemons run on the schema, or the server cannot be used; the directory holds something, or cannot be written.
+pub fn move_out_of_database(url: &DatabaseUrl, schema: &SchemaName, dir: &Path) -> Result<Findings, Refused> {
+    #[cfg(feature = "postgres")]
+    return crate::store::move_out_of_postgres(url.expose(), schema.as_str(), dir);
+    #[cfg(not(feature = "postgres"))]
+    Err(without_postgres(dir, url, schema))
+}
+
 #[cfg(not(feature = "postgres"))]
 fn without_postgres(dir: &Path, url: &DatabaseUrl, schema: &SchemaName) -> Refused {
     let dir = dir.display();

@@ -1,5 +1,6 @@
 //! `hookswitch move`: from a data directory into PostgreSQL, and back, with everything as it was.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -12,10 +13,13 @@ use crate::postgres::{cluster, sql};
 use crate::receiver::{Answer, Received, Receiver};
 use crate::wait::eventually;
 
-/// A home with a data directory, whatever the tests run on.
+/// A home with a data directory, whatever the tests run on. Its secrets are sealed, with the same key in each.
 fn embedded() -> Home {
     let home = ["engine", "url", "schema"].iter().fold(Home::new(), |home, key| home.without(&format!("store.{key}")));
-    home.set("retry.give_up_after", "\"1s\"").set("ordering.default", "\"call\"")
+    let key = home.beside("store.key");
+    std::fs::write(&key, format!("{}AQE=\n", "AQEB".repeat(10))).unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    home.set("retry.give_up_after", "\"1s\"").set("store.key_file", &format!("{key:?}"))
 }
 
 /// The same home with its data in a schema.
@@ -159,7 +163,11 @@ fn check_that_it_goes_on(daemon: &Daemon, receiver: &Receiver, paused: &str) {
     sequences.sort_unstable();
     sequences.dedup();
     // One was cancelled by the erasure.
-    assert_eq!((sequences.len(), sequences.last()), (arrived.len(), Some(&(arrived.len() as u64 + 1))), "{sequences:?}");
+    assert_eq!(
+        (sequences.len(), sequences.last()),
+        (arrived.len(), Some(&(arrived.len() as u64 + 1))),
+        "{sequences:?}"
+    );
     let next = daemon.subscribe(&receiver.url("/new"), json!({}));
     daemon.accept(&event("call.new", "c0"));
     receiver
@@ -191,6 +199,81 @@ fn everything_in_a_directory_is_in_the_schema_afterwards_and_goes_on() {
     let again = move_in(&home, &cluster, "hooks").expect(1);
     assert!(again.stderr.contains("holds data already"), "{again:?}");
     check_that_it_goes_on(&daemon, &receiver, &paused);
+}
+
+fn move_out(home: &Home, cluster: &Cluster, schema: &str) -> Exit {
+    let mut command = hookswitch();
+    command.args(["move", "--json", "--schema", schema, "--from", &cluster.url(), "--to"]).arg(home.data());
+    run(command)
+}
+
+#[test]
+fn everything_in_a_schema_is_in_a_directory_afterwards_and_goes_on() {
+    let Some(cluster) = cluster() else { return };
+    let (first, receiver) = (on_postgres(&embedded(), &cluster, "hooks"), receiver());
+    let (daemon, paused, token) = filled(&first, &receiver);
+    // Which has a record without an id: only the state tells that it is owed again.
+    let failed = daemon.list("/v1/deliveries?state=failed")[0]["id"].as_str().unwrap().to_owned();
+    daemon.api().post(&format!("/v1/deliveries/{failed}/retry"), &json!({})).expect_success();
+    eventually("it has failed again", || {
+        let delivery = daemon.api().get(&format!("/v1/deliveries/{failed}")).expect(200).json();
+        if delivery["state"] == "failed" { Ok(()) } else { Err(delivery.to_string()) }
+    });
+    let (home, before) = (embedded(), everything(&daemon));
+    let busy = move_out(&home, &cluster, "hooks").expect(1);
+    assert!(busy.stderr.contains("daemons run on the schema hooks"), "{busy:?}");
+    daemon.stop().1.expect(0);
+
+    // Interrupted by a record that cannot be read.
+    let mut sql = sql(&cluster);
+    let last = "(SELECT max(id::text)::uuid FROM hooks.records WHERE class = 1)";
+    let damage = format!("UPDATE hooks.records SET payload = '\\xff' || payload WHERE id = {last}");
+    sql.batch_execute(&damage).unwrap();
+    let stopped = move_out(&home, &cluster, "hooks").expect(74);
+    assert!(stopped.stderr.contains("cannot be read"), "{stopped:?}");
+    let refused = home.refused_start();
+    assert!(refused.stderr.contains("was interrupted"), "{refused:?}");
+    sql.batch_execute(&format!("UPDATE hooks.records SET payload = substr(payload, 2) WHERE id = {last}")).unwrap();
+
+    let moved = move_out(&home, &cluster, "hooks").expect(0).json();
+    assert_eq!(
+        (&moved["events"], &moved["pending"], &moved["failed"]),
+        (&json!(44), &json!(PENDING), &json!(1)),
+        "{moved}"
+    );
+    let again = move_out(&home, &cluster, "hooks").expect(1);
+    assert!(again.stderr.contains("is not empty"), "{again:?}");
+    let daemon = home.start();
+    assert_same(&before, &everything(&daemon));
+    let bound = crate::client::Client::new(daemon.address, Some(token));
+    assert_eq!(bound.get("/v1/events?limit=1").status, 200, "a token stays valid");
+    check_that_it_goes_on(&daemon, &receiver, &paused);
+    let (home, exit) = daemon.stop();
+    exit.expect(0);
+    let mut verify = hookswitch();
+    verify.args(["verify", "--json", "--data-dir"]).arg(home.data());
+    assert_eq!(run(verify).expect(0).json()["faults_total"], 0);
+}
+
+#[test]
+fn what_cannot_be_moved_is_refused_with_the_reason() {
+    let refused = |from: &str, to: &str, status: i32, why: &str| {
+        let mut command = hookswitch();
+        command.args(["move", "--from", from, "--to", to]);
+        let exit = run(command).expect(status);
+        assert!(exit.stderr.contains(why), "{from} {to}: {exit:?}");
+        assert!(!exit.stderr.contains("hunter2"), "{exit:?}");
+    };
+    let home = embedded();
+    std::fs::create_dir(home.data()).unwrap();
+    let dir = home.data().display().to_string();
+    let url = "postgresql://u:hunter2@127.0.0.1:1/none";
+    refused(&dir, "mysql://u:hunter2@h/db", 2, "begins with `postgresql://`");
+    refused(&dir, &dir, 2, "--to is no data directory");
+    refused(url, url, 2, "one of --from and --to must be a data directory");
+    refused("/nonexistent", &dir, 2, "--from is no data directory");
+    refused(url, &dir, 1, "check host and port");
+    refused(&dir, url, 1, "check host and port");
 }
 
 #[test]

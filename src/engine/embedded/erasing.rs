@@ -65,6 +65,20 @@ pub(crate) fn rules_in(dir: &Path) -> Result<BTreeMap<ErasureId, Rule>, Damage> 
     Ok(rules)
 }
 
+/// Writes rules into the data directory `dir`, which is being made.
+///
+/// # Errors
+/// A file cannot be written.
+pub(crate) fn write_rules(dir: &Path, rules: &[Rule]) -> std::io::Result<()> {
+    let dir = dir.join(DIRECTORY);
+    if !rules.is_empty() {
+        fs::create_dir(&dir)?;
+    }
+    rules
+        .iter()
+        .try_for_each(|rule| durable::replace_file(&dir.join(format!("{}.json", rule.id)), rule.to_json().as_bytes()))
+}
+
 impl Erasures {
     /// Loads the pending erasures of the data directory `dir`.
     ///

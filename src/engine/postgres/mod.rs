@@ -28,6 +28,7 @@ mod log;
 mod members;
 mod membership;
 mod moving;
+mod moving_out;
 mod ownership;
 mod partitions;
 mod pooler;
@@ -41,6 +42,7 @@ mod writer;
 
 pub use self::inspect::inspect;
 pub use self::moving::move_in;
+pub use self::moving_out::move_out;
 
 use std::fmt;
 use std::io;

@@ -1,4 +1,4 @@
-//! Taking everything out of a data directory for another engine, and making a data directory of what another engine has.
+//! Taking everything out of a data directory, for another engine.
 //!
 //! Records and values are the same bytes in all engines; what differs is how they are arranged. Values that are longer
 //! than sled takes are in pieces here, and whole elsewhere.
