@@ -12,6 +12,7 @@ mod clock;
 mod fatal;
 mod heartbeat;
 mod measures;
+mod moving;
 mod reload;
 mod store;
 
@@ -42,6 +43,7 @@ use self::clock::now;
 use self::fatal::Cause;
 pub use self::fatal::Fatal;
 use self::heartbeat::Heartbeat;
+pub use self::moving::{move_into_database, move_out_of_database};
 pub use self::store::inspect_database;
 pub use self::store::upgrade as upgrade_store;
 

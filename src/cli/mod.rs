@@ -22,6 +22,7 @@ mod listing;
 mod log;
 mod man;
 mod message;
+mod moving;
 mod probe;
 mod receiver;
 mod report;
@@ -89,6 +90,7 @@ enum Command {
     Backup(backup::Backup),
     Restore(restore::Restore),
     Verify(verify::Verify),
+    Move(moving::Move),
     Store(store::Store),
     EventTypes(event_types::EventTypes),
     Completions(Completions),
@@ -158,6 +160,7 @@ impl Command {
             Self::Backup(command) => done(command.run(out)),
             Self::Restore(command) => done(command.run(out)),
             Self::Verify(command) => command.run(out),
+            Self::Move(command) => done(command.run(out)),
             Self::Store(command) => done(command.run(out)),
             Self::EventTypes(command) => done(command.run(out)),
             Self::Completions(command) => done(command.run(out)),

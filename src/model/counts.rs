@@ -34,6 +34,13 @@ pub(crate) fn changed(registry: &Mutex<Registry>, most: usize) -> Pairs {
     with
 }
 
+/// All counts, valid.
+pub(crate) fn all(registry: &Mutex<Registry>) -> Pairs {
+    let mut all: Pairs = lock(registry).all_counts().map(|(number, counts)| entry(number, counts)).collect();
+    all.push((Key::all(ValueKind::Counted), vec![1]));
+    all
+}
+
 fn entry(number: SubscriptionNumber, counts: Counts) -> (Key, Vec<u8>) {
     (keys::counts(number), record::versioned(&CountsRecord::from(counts)))
 }

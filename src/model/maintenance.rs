@@ -14,8 +14,8 @@ use crate::model::key::{Key, ValueKind};
 use crate::model::lock::lock;
 use crate::model::manual::{ENDED_AT_ONCE, cancel_all, end, has_events};
 use crate::model::notice::StoreEvent;
-use crate::model::record::{self, Forgotten, Record, SubscriptionRemoved, SubscriptionStateRecord};
-use crate::model::registry::Registry;
+use crate::model::record::{self, Forgotten, Record, SubscriptionRecord, SubscriptionRemoved, SubscriptionStateRecord};
+use crate::model::registry::{Registry, SubscriptionState};
 use crate::model::turn::{Carried, Turn};
 use crate::model::{conversations, keys, replay, subscriptions, tokens};
 
@@ -72,9 +72,7 @@ fn write_snapshot(turn: &mut Turn<'_>, number: SubscriptionNumber) -> Option<Sub
     for (number, state) in registry.states_from(number, SUBSCRIPTIONS_AT_ONCE) {
         let record = subscriptions::current_record(state, registry.keys());
         sealed_anew.extend(state.stale.then(|| record.clone()));
-        let (next_sequence, health) = (state.next_sequence, state.health.into());
-        let state = SubscriptionStateRecord { number, next_sequence, health };
-        written.push([Record::from(Box::new(record)), Record::from(state)]);
+        written.push(both_records(number, state, record));
         last = Some(number);
     }
     drop(registry);
@@ -87,6 +85,21 @@ fn write_snapshot(turn: &mut Turn<'_>, number: SubscriptionNumber) -> Option<Sub
         log_resealing(turn);
     }
     last.and_then(SubscriptionNumber::next)
+}
+
+/// The records of a subscription and of its state.
+fn both_records(number: SubscriptionNumber, state: &SubscriptionState, record: SubscriptionRecord) -> [Record; 2] {
+    let (next_sequence, health) = (state.next_sequence, state.health.into());
+    [Record::from(Box::new(record)), Record::from(SubscriptionStateRecord { number, next_sequence, health })]
+}
+
+/// A whole snapshot, for a log that begins.
+pub(crate) fn snapshot(registry: &Registry) -> Vec<Record> {
+    let states = registry.states_from(SubscriptionNumber::ZERO, usize::MAX);
+    let of_subscription = |(number, state): (SubscriptionNumber, &SubscriptionState)| {
+        both_records(number, state, subscriptions::current_record(state, registry.keys()))
+    };
+    states.flat_map(of_subscription).chain(tokens::snapshot(&registry.tokens)).collect()
 }
 
 /// Logs that secrets were resealed, after the last of them was written.

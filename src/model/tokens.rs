@@ -56,6 +56,11 @@ pub(crate) fn write_snapshot(turn: &mut Turn<'_>, from: u128) -> Option<u128> {
     tokens.last().map(|last| last.id.bits() + 1)
 }
 
+/// The records of all tokens.
+pub(crate) fn snapshot(tokens: &Tokens) -> Vec<Record> {
+    tokens.from(0, usize::MAX).iter().map(record_of).collect()
+}
+
 fn record_of(token: &Token) -> Record {
     Record::from(Box::new(TokenRecord::from(token)))
 }

@@ -18,7 +18,9 @@ mod tokens;
 
 pub use crate::engine::embedded::{OpenError, offline};
 #[cfg(feature = "postgres")]
-pub use crate::engine::postgres::{PostgresSettings, inspect as inspect_postgres};
+pub use crate::engine::postgres::{
+    PostgresSettings, inspect as inspect_postgres, move_in as move_into_postgres, move_out as move_out_of_postgres,
+};
 pub use crate::engine::process::name as process_name;
 pub use crate::engine::{Answers, DiskSpace, Pieces};
 pub use crate::model::calls::{CallFilter, CallStory};

@@ -45,6 +45,7 @@ mod main_job;
 mod memory;
 mod messages;
 mod metrics;
+mod moving;
 mod ordering;
 mod page;
 mod pause;

@@ -44,25 +44,49 @@ pub(crate) struct Erasures {
     redactions: Arc<Redactions>,
 }
 
+/// The rules of the pending erasures of the data directory `dir`.
+///
+/// # Errors
+/// A file cannot be read.
+pub(crate) fn rules_in(dir: &Path) -> Result<BTreeMap<ErasureId, Rule>, Damage> {
+    let dir = dir.join(DIRECTORY);
+    let mut rules = BTreeMap::new();
+    let unreadable = |error: std::io::Error| Damage::io(&dir, "cannot be read", &error);
+    if dir.is_dir() {
+        for entry in fs::read_dir(&dir).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            if path.extension().is_some_and(|extension| extension == "json") {
+                let text = fs::read_to_string(&path).map_err(unreadable)?;
+                let rule = Rule::from_json(&text).ok_or_else(|| Damage::new(&path, "is damaged"))?;
+                rules.insert(rule.id, rule);
+            }
+        }
+    }
+    Ok(rules)
+}
+
+/// Writes rules into the data directory `dir`, which is being made.
+///
+/// # Errors
+/// A file cannot be written.
+pub(crate) fn write_rules(dir: &Path, rules: &[Rule]) -> std::io::Result<()> {
+    let dir = dir.join(DIRECTORY);
+    if !rules.is_empty() {
+        fs::create_dir(&dir)?;
+    }
+    rules
+        .iter()
+        .try_for_each(|rule| durable::replace_file(&dir.join(format!("{}.json", rule.id)), rule.to_json().as_bytes()))
+}
+
 impl Erasures {
     /// Loads the pending erasures of the data directory `dir`.
     ///
     /// # Errors
     /// A file cannot be read.
     pub(crate) fn load(dir: &Path, wal: Arc<Wal>) -> Result<Self, Damage> {
+        let rules: BTreeMap<_, _> = rules_in(dir)?.into_iter().map(|(id, rule)| (id, Arc::new(rule))).collect();
         let dir = dir.join(DIRECTORY);
-        let mut rules = BTreeMap::new();
-        let unreadable = |error: std::io::Error| Damage::io(&dir, "cannot be read", &error);
-        if dir.is_dir() {
-            for entry in fs::read_dir(&dir).map_err(unreadable)? {
-                let path = entry.map_err(unreadable)?.path();
-                if path.extension().is_some_and(|extension| extension == "json") {
-                    let text = fs::read_to_string(&path).map_err(unreadable)?;
-                    let rule = Rule::from_json(&text).ok_or_else(|| Damage::new(&path, "is damaged"))?;
-                    rules.insert(rule.id, Arc::new(rule));
-                }
-            }
-        }
         let redactions = Arc::new(Redactions::of(rules.values()));
         let index = Arc::new(RwLock::new(Index::of(rules.values())));
         let erasures = Self { dir, wal, under_way: Mutex::new(rules), index, redactions };

@@ -27,6 +27,8 @@ mod lease;
 mod log;
 mod members;
 mod membership;
+mod moving;
+mod moving_out;
 mod ownership;
 mod partitions;
 mod pooler;
@@ -35,10 +37,13 @@ mod recovery;
 mod registry;
 mod retention;
 mod schema;
+mod standbys;
 mod state;
 mod writer;
 
 pub use self::inspect::inspect;
+pub use self::moving::move_in;
+pub use self::moving_out::move_out;
 
 use std::fmt;
 use std::io;

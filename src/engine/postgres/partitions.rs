@@ -5,6 +5,8 @@
 //! detached at once instead, and only if nobody reads for long at that moment (as pg_dump does): otherwise it is tried
 //! again a minute later. A detached table is dropped after that, when nobody else can wait for it.
 
+use std::ops::Range;
+
 use postgres::Row;
 use postgres::error::SqlState;
 
@@ -53,9 +55,25 @@ fn partition(table: &str, day: u64) -> String {
 /// The server's.
 pub(super) fn make(connection: &mut Connection, now: Timestamp) -> Result<(), postgres::Error> {
     let today = now.millis() / DAY;
-    let wanted: Vec<(String, &str, u64)> = (today.saturating_sub(1)..today + AHEAD)
-        .flat_map(|day| TABLES.map(|table| (partition(table, day), table, day)))
-        .collect();
+    make_days(connection, today.saturating_sub(1)..today + AHEAD)
+}
+
+/// Makes the partitions of a day that are missing, counted from 1970.
+///
+/// # Errors
+/// The server's.
+pub(super) fn make_day(connection: &mut Connection, day: u64) -> Result<(), postgres::Error> {
+    make_days(connection, day..day + 1)
+}
+
+/// The day of an id.
+pub(super) fn day_of(id: u128) -> u64 {
+    u64::try_from(id >> 80).unwrap_or(u64::MAX) / DAY
+}
+
+fn make_days(connection: &mut Connection, days: Range<u64>) -> Result<(), postgres::Error> {
+    let wanted: Vec<(String, &str, u64)> =
+        days.flat_map(|day| TABLES.map(|table| (partition(table, day), table, day))).collect();
     // Even `IF NOT EXISTS` would wait for whoever reads.
     let names: Vec<&str> = wanted.iter().map(|(name, ..)| name.as_str()).collect();
     let missing = "SELECT name FROM unnest($1::text[]) AS wanted (name) WHERE to_regclass(name) IS NULL";
@@ -155,6 +173,7 @@ mod tests {
     #[test]
     fn a_day_has_a_partition_of_its_own() {
         assert_eq!(partition("events", 20_787), "events_20261130");
+        assert_eq!((day_of(first_id(20_787)), day_of(first_id(20_788) - 1)), (20_787, 20_787));
         assert_eq!(uuid(first_id(1)), format!("{:012x}{}", DAY, "0".repeat(20)));
     }
 }

@@ -110,6 +110,13 @@ pub(super) fn prepare(client: &mut Client, connector: &Connector) -> Result<Opti
     let mut turn = client.transaction()?;
     turn.execute("SELECT pg_advisory_xact_lock($1)", &[&UPGRADE_LOCK])?;
     turn.batch_execute(&format!("SET LOCAL search_path = \"{schema}\""))?;
+    // See `moving`.
+    if turn.query_one("SELECT to_regclass('moving') IS NOT NULL", &[])?.get(0) {
+        return Err(Refusal(format!(
+            "a move into the schema {schema} was interrupted, and it does not hold everything: repeat that \
+             `hookswitch move`, which goes on where it was, or drop the schema"
+        )));
+    }
     let before = match found(&mut turn, schema)? {
         Found::Nothing => {
             let exists = turn.query_one("SELECT to_regnamespace(quote_ident($1)) IS NOT NULL", &[&schema]);

@@ -6,6 +6,8 @@
 //!   audit       for both: every frame along with the state, and a comparison of the two
 //!   blocks      reads a compressed segment, block by block
 //!   replica     a state on a scratch database, to which records are applied
+//! moving      everything of a directory, for another engine
+//! making      a directory of everything that another engine has
 //! layout      writes a new data directory that becomes valid only when it is complete
 //! report      the findings
 //! ```
@@ -26,6 +28,8 @@ mod audit;
 mod blocks;
 mod directory;
 mod layout;
+pub(crate) mod making;
+pub(crate) mod moving;
 mod refused;
 mod replica;
 mod report;

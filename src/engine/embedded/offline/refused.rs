@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::model::error::Damage;
+
 /// Why an operation was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refused {
@@ -20,3 +22,9 @@ impl fmt::Display for Refused {
 }
 
 impl std::error::Error for Refused {}
+
+impl From<Damage> for Refused {
+    fn from(damage: Damage) -> Self {
+        Self::Failed(damage.to_string())
+    }
+}

@@ -87,10 +87,20 @@ pub(crate) fn salvage(dir: &Path, into: &Path) -> Result<Salvaged, Refused> {
 
 /// Adds records to the WAL for deliveries whose status the state knows and the rest of the WAL does not.
 fn reconcile(audit: &Audit, replica: &Replica, layout: &mut Layout) -> Result<(), Refused> {
-    let failed = |error: Damage| Refused::Failed(error.to_string());
-    let (in_state, in_wal) = (standing(replica).map_err(failed)?, standing(&audit.rebuilt).map_err(failed)?);
     let is_sendable = |delivery: &Delivery| can_be_sent(audit, replica, delivery);
-    let batch = audit.end.batch + 1;
+    add_standing((replica, &audit.rebuilt), &is_sendable, audit.end.batch + 1, layout)
+}
+
+/// Adds records to the WAL, as group commit `batch`, for deliveries whose status the state (the first) knows and the WAL
+/// (the second) does not, if they are sendable.
+pub(super) fn add_standing(
+    (state, wal): (&Replica, &Replica),
+    is_sendable: &dyn Fn(&Delivery) -> bool,
+    batch: u64,
+    layout: &mut Layout,
+) -> Result<(), Refused> {
+    let failed = |error: Damage| Refused::Failed(error.to_string());
+    let (in_state, in_wal) = (standing(state).map_err(failed)?, standing(wal).map_err(failed)?);
     let mut bytes = Vec::new();
     let mut append = |delivery: &Delivery, before: Option<Standing>| {
         let requeued = Requeued { delivery: DeliveryRecord::from(delivery), before: PriorState::from(before) };
