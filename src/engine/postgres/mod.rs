@@ -110,6 +110,12 @@ impl From<Refusal> for OpenError {
     }
 }
 
+impl From<postgres::Error> for OpenError {
+    fn from(error: postgres::Error) -> Self {
+        Refusal::from(error).into()
+    }
+}
+
 /// An open engine whose threads are not running yet.
 pub(crate) struct Opened {
     engine: Arc<Postgres>,
