@@ -425,6 +425,7 @@ fn services(
         metrics_public: config.http.metrics_public,
         budget,
         ready: Box::new(ready),
+        started: now(),
         clock: Box::new(now),
     }
 }

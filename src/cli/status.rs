@@ -74,6 +74,33 @@ struct Disk {
     low: bool,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Cluster {
+    engine: String,
+    unowned_shards: u64,
+    daemons: Vec<Daemon>,
+    standbys: Vec<Standby>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Daemon {
+    name: String,
+    version: String,
+    started_at: String,
+    alive: bool,
+    shards: u64,
+    this: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Standby {
+    name: String,
+    sync: String,
+    state: String,
+    lag_bytes: Option<u64>,
+}
+
 #[derive(Debug, Deserialize)]
 struct Unserved {
     company: String,
@@ -111,9 +138,46 @@ impl Status {
             writeln!(out, "{}", joined(&pages)?)?;
         } else {
             write(client.base(), ready, &read_all(&pages)?, out)?;
+            write_cluster(&cluster(&client)?, out)?;
         }
         Ok(if ready { Exit::Done } else { Exit::Failed })
     }
+}
+
+/// The daemons of the store. Nothing for a token bound to one company, or from an older daemon.
+fn cluster(client: &Client) -> Result<Cluster, Failure> {
+    let reply = client.look("/v1/cluster")?;
+    if reply.status == 200 { read(&reply.text) } else { Ok(Cluster::default()) }
+}
+
+/// The daemons, if there may be several, and the standbys.
+fn write_cluster(cluster: &Cluster, out: &mut dyn Write) -> Result<(), Failure> {
+    if cluster.engine != "postgres" {
+        return Ok(());
+    }
+    writeln!(out)?;
+    let mut table = Table::new(&[
+        Column::text("DAEMON"),
+        Column::text("VERSION"),
+        Column::text("STARTED"),
+        Column::text("STATE"),
+        Column::number("SHARDS"),
+    ]);
+    for daemon in &cluster.daemons {
+        let name = if daemon.this { format!("{} (this)", daemon.name) } else { daemon.name.clone() };
+        let state = if daemon.alive { "ok" } else { "silent" };
+        let (version, started) = (daemon.version.clone(), daemon.started_at.clone());
+        table.row([name, version, started, state.to_owned(), daemon.shards.to_string()]);
+    }
+    table.write(out, "There are no daemons.")?;
+    if cluster.unowned_shards > 0 {
+        writeln!(out, "{} of 256 shards change hands", cluster.unowned_shards)?;
+    }
+    for Standby { name, sync, state, lag_bytes } in &cluster.standbys {
+        let lag = lag_bytes.map_or_else(|| "unknown (grant pg_monitor)".to_owned(), |lag| format!("{lag} bytes"));
+        writeln!(out, "standby  {} is {} ({}), lag {lag}", safe(name), safe(state), safe(sync))?;
+    }
+    Ok(())
 }
 
 /// The daemon's replies, until there are no more subscriptions. First without a parameter, which older versions do
@@ -270,6 +334,25 @@ mod tests {
             assert!(text.contains(wanted), "{wanted} in\n{text}");
         }
         assert!(text.lines().all(|line| width(line) <= WIDTH), "{text}");
+    }
+
+    #[test]
+    fn daemons_and_standbys_are_shown_where_there_may_be_several() {
+        let reply = r#"{"engine":"postgres","shards":256,"unowned_shards":3,"daemons":[
+            {"id":"1","name":"db1/7","version":"0.1.0","started_at":"2026-11-23T09:30:00.000Z","alive":true,"shards":128,"this":true},
+            {"id":"2","name":"db2/9","version":"0.1.0","started_at":"2026-11-23T09:31:00.000Z","alive":false,"shards":125,"this":false}],
+            "standbys":[{"name":"walreceiver","sync":"sync","state":"streaming","lag_bytes":16}]}"#;
+        let mut out = Vec::new();
+        write_cluster(&read(reply).unwrap(), &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        for wanted in
+            ["db1/7 (this)", "silent", "125", "3 of 256 shards", "walreceiver is streaming (sync), lag 16 bytes"]
+        {
+            assert!(text.contains(wanted), "{wanted} in\n{text}");
+        }
+        let mut out = Vec::new();
+        write_cluster(&read(r#"{"engine":"embedded"}"#).unwrap(), &mut out).unwrap();
+        assert!(out.is_empty());
     }
 
     #[test]

@@ -24,9 +24,11 @@ impl Shard {
         Self(number)
     }
 
-    /// The shard of a subscription.
+    /// The shard of a subscription. Subscriptions that were made one after the other are far apart: an owner's shards are
+    /// often neighbours.
     pub const fn of(number: SubscriptionNumber) -> Self {
-        Self((number.get() % SHARDS as u32) as u8)
+        // Fibonacci hashing (Knuth, The Art of Computer Programming, vol. 3, section 6.4): 2^32 divided by the golden ratio.
+        Self((number.get().wrapping_mul(0x9e37_79b9) >> 24) as u8)
     }
 
     /// Its number.
@@ -149,8 +151,11 @@ mod tests {
 
     #[test]
     fn subscriptions_made_one_after_the_other_are_spread_over_all_shards() {
-        let shards: ShardSet = (1..=256).map(|number| Shard::of(SubscriptionNumber::new(number))).collect();
-        assert_eq!(shards, ShardSet::ALL);
-        assert!(shards.has(SubscriptionNumber::new(u32::MAX)));
+        let shard = |number: u32| Shard::of(SubscriptionNumber::new(number));
+        let halves = |count: u32| (1..=count).filter(|number| shard(*number).get() < 128).count();
+        assert_eq!((halves(2), halves(6), halves(100)), (1, 3, 50));
+        let all: ShardSet = (1..=1_000).map(shard).collect();
+        assert_eq!(all, ShardSet::ALL);
+        assert!(all.has(SubscriptionNumber::new(u32::MAX)));
     }
 }

@@ -8,6 +8,7 @@ use crate::alerts::rules::{Look, Sighting, Subject};
 use crate::alerts::{AlertSink, AlertSource, Target};
 use crate::config::Config;
 use crate::core::attempt::Status;
+use crate::core::shards::Shard;
 use crate::core::subscription::Subscription;
 use crate::dispatch::{Listener, Notice};
 use crate::metrics::Metrics;
@@ -88,9 +89,14 @@ fn look(store: &Store) -> Look {
         let length = health.failing_since.map(|since| now.since(since))?;
         Some((subject(&subscription, health, waiting), length))
     };
-    let all_failing = store.statuses(|subscription, health| subscription.enabled() && health.failing_since.is_some());
+    // Of several daemons each speaks of the subscriptions that it sends for, and one of what concerns all.
+    let own = store.ownership().shards;
+    let all_failing = store.statuses(|subscription, health| {
+        subscription.enabled() && health.failing_since.is_some() && own.has(subscription.number)
+    });
     // An unreadable store is reported when something is to be sent.
-    let oldest = store.oldest_waiting(Subscription::enabled).unwrap_or_default();
+    let oldest = own.contains(Shard::LEADING).then(|| store.oldest_waiting(Subscription::enabled));
+    let oldest = oldest.transpose().unwrap_or_default().flatten();
     Look {
         disk: room.map(|room| (room.free, room.least)).unwrap_or_default(),
         disk_low: room.is_some_and(|room| room.low),

@@ -14,7 +14,7 @@ use crate::core::shards::{Ownership, ShardSet};
 use crate::core::subscription::{DisabledReason, Subscription};
 use crate::core::time::Timestamp;
 use crate::sender::Pool;
-use crate::store::{AttemptResult, Health, StoreError, StoreEvent};
+use crate::store::{AttemptResult, DOWN, Health, StoreError, StoreEvent};
 
 use super::attempts::{Shared, chance};
 use super::inbox::Input;
@@ -37,8 +37,6 @@ const THREAD_RETRY: Duration = Duration::from_secs(1);
 const READ_RETRY: Duration = Duration::from_millis(500);
 /// The longest pause between two probes of a receiver that is down.
 const LONGEST_PROBE_PAUSE: Duration = Duration::from_secs(300);
-/// After a start, this many failures without a success mean that a receiver is down.
-const DOWN: u32 = 10;
 /// After a start, a receiver whose last response took no longer goes first.
 const QUICK: Duration = Duration::from_secs(1);
 

@@ -9,6 +9,7 @@
 pub mod embedded;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+pub mod process;
 mod queue;
 mod reader;
 
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use crate::core::shards::{Ownership, ShardSet};
 use crate::core::time::{Moment, Timestamp};
+use crate::model::cluster::Cluster;
 use crate::model::command::{AttemptResult, Busy, Command, Reply};
 use crate::model::error::{Outage, StoreError};
 use crate::model::handler::Answer;
@@ -64,6 +66,14 @@ pub(crate) trait Engine: Send + Sync {
     /// Whether this process may begin attempts now: not if another one may have been given its shards.
     fn may_begin(&self) -> bool {
         true
+    }
+
+    /// The daemons that work on the store; `None` if it is this one's alone.
+    ///
+    /// # Errors
+    /// The stored data cannot be read.
+    fn cluster(&self) -> Result<Option<Cluster>, StoreError> {
+        Ok(None)
     }
 
     /// Gives up shards, of which nothing is in flight.

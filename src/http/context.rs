@@ -68,6 +68,8 @@ pub struct Services {
     pub budget: Budget,
     /// Whether the daemon is ready; if not, the reason as a sentence.
     pub ready: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
+    /// When the daemon started.
+    pub started: Timestamp,
     /// The wall clock.
     pub clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
 }

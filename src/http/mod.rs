@@ -47,6 +47,7 @@ mod bridge;
 mod budget;
 mod calls;
 mod cloud_events;
+mod cluster;
 mod connection;
 mod context;
 mod cursor;

@@ -10,8 +10,8 @@ use super::problem::Problem;
 use super::reply::Reply;
 use super::request::Authorised;
 use super::{
-    backlog, backup, calls, deliveries, erasures, event_types, events, log, messages, metrics, probes, report, stats,
-    subscriptions, tokens,
+    backlog, backup, calls, cluster, deliveries, erasures, event_types, events, log, messages, metrics, probes, report,
+    stats, subscriptions, tokens,
 };
 use crate::core::event::CallId;
 use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId, TokenId};
@@ -51,6 +51,7 @@ pub(super) enum Resource {
     Call(CallId),
     CallReport,
     Stats,
+    Cluster,
     Tokens,
     Token(TokenId),
     Backup,
@@ -93,6 +94,7 @@ pub(super) fn find(path: &str) -> Option<Resource> {
             ["calls", call] => Resource::Call(CallId::parse(call).ok()?),
             ["report", "calls"] => Resource::CallReport,
             ["stats"] => Resource::Stats,
+            ["cluster"] => Resource::Cluster,
             ["tokens"] => Resource::Tokens,
             ["tokens", id] => Resource::Token(id.parse().ok()?),
             ["backup"] => Resource::Backup,
@@ -188,6 +190,7 @@ async fn answer_other(resource: Resource, request: Authorised) -> Result<Reply, 
         (R::Call(call), _) => calls::show(request.permit(Read)?, call).await,
         (R::CallReport, _) => report::calls(request.permit(Read)?).await,
         (R::Stats, _) => stats::show(request.permit(Read)?).await,
+        (R::Cluster, _) => cluster::show(request.permit(Read)?).await,
         (R::Tokens, "POST") => tokens::create(request.permit(Admin)?).await,
         (R::Tokens, _) => tokens::list(&request.permit(Admin)?),
         (R::Token(id), _) => tokens::revoke(request.permit(Admin)?, id).await,

@@ -18,7 +18,7 @@ use crate::core::event::Company;
 use crate::core::id::SubscriptionId;
 use crate::core::subscription::DisabledReason;
 use crate::core::time::Timestamp;
-use crate::store::{DiskSpace, Store, SubscriptionFilter, SubscriptionStatus};
+use crate::store::{DOWN, DiskSpace, Health, Store, SubscriptionFilter, SubscriptionStatus};
 
 #[derive(Serialize)]
 struct Stats<'s> {
@@ -108,7 +108,7 @@ impl<'s> Standing<'s> {
             enabled,
             disabled_reason: subscription.disabled.map(DisabledReason::as_str),
             waiting: *waiting,
-            state: if enabled { flow.map_or("ok", |flow| flow.state) } else { "disabled" },
+            state: if enabled { flow.map_or_else(|| unwatched(*health), |flow| flow.state) } else { "disabled" },
             failing_since: health.failing_since.map(Text),
             failures: health.failures,
             last_success: health.last_success.map(Text),
@@ -117,6 +117,11 @@ impl<'s> Standing<'s> {
             window: flow.map_or(0, |flow| flow.window),
         }
     }
+}
+
+/// The state of a subscription that another daemon sends for, as far as its attempts tell.
+const fn unwatched(health: Health) -> &'static str {
+    if health.failures >= DOWN { "down" } else { "ok" }
 }
 
 /// The live state of these subscriptions.

@@ -7,6 +7,7 @@ pub(crate) mod accept;
 pub(crate) mod accepted_delivery;
 pub(crate) mod attempts;
 pub(crate) mod calls;
+pub(crate) mod cluster;
 pub(crate) mod command;
 pub(crate) mod conversations;
 pub(crate) mod counts;

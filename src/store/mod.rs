@@ -21,8 +21,10 @@ pub use crate::engine::embedded::{OpenError, offline};
 pub use crate::engine::postgres::{
     PostgresSettings, inspect as inspect_postgres, move_in as move_into_postgres, move_out as move_out_of_postgres,
 };
+pub use crate::engine::process::name as process_name;
 pub use crate::engine::{Answers, DiskSpace, Pieces};
 pub use crate::model::calls::{CallFilter, CallStory};
+pub use crate::model::cluster::{Cluster, Member, Standby};
 pub use crate::model::command::{Accepted, AttemptResult, Busy, Replay, Reply};
 pub use crate::model::conversations::{ConversationFilter, PostedMessage, PreparedMessage, Shown as ShownConversation};
 pub use crate::model::erasure::Erasure;
@@ -36,7 +38,7 @@ pub use crate::model::retention::{Reclaim, Rules as Retention};
 pub use crate::model::settings::Settings;
 pub use api::Store;
 pub use running::{OpenedStore, Running};
-pub use statuses::{SubscriptionFilter, SubscriptionStatus};
+pub use statuses::{DOWN, SubscriptionFilter, SubscriptionStatus};
 
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use crate::engine::DiskSpace;
+use crate::model::cluster::Cluster;
+use crate::model::error::StoreError;
 use crate::model::settings::Settings;
 use crate::store::api::Store;
 
@@ -15,6 +17,14 @@ impl Store {
     /// Whether the writer completes a turn within `limit`. Blocks until it has; writes nothing.
     pub fn ping(&self, limit: Duration) -> bool {
         self.shared.engine.ping(limit)
+    }
+
+    /// The daemons that work on the store; `None` if it is this one's alone. Blocks while it is read.
+    ///
+    /// # Errors
+    /// The data cannot be read.
+    pub fn cluster(&self) -> Result<Option<Cluster>, StoreError> {
+        self.shared.engine.cluster()
     }
 
     /// Applies new settings to the running store, except `cache_bytes`, which takes effect when the store is opened

@@ -13,6 +13,9 @@ use crate::model::page_size::PageSize;
 use crate::model::registry::SubscriptionState;
 use crate::store::api::Store;
 
+/// From this many failures without a success on a receiver is taken for down, where nothing else is known of it.
+pub const DOWN: u32 = 10;
+
 /// How many subscriptions are visited before the registry is unlocked for the writer.
 const AT_ONCE: usize = 1_000;
 

@@ -20,6 +20,7 @@ mod bad_input;
 mod calls;
 #[path = "../harness/certificates.rs"]
 mod certificates;
+mod chaos;
 mod cli;
 #[path = "../harness/client.rs"]
 mod client;
@@ -56,6 +57,8 @@ mod postgres_retention;
 mod postgres_server;
 mod probe;
 mod proxy;
+#[path = "../harness/random.rs"]
+mod random;
 #[path = "../harness/receiver.rs"]
 mod receiver;
 mod reload;

@@ -47,7 +47,7 @@ pub(crate) fn sql(cluster: &Cluster) -> Sql {
 }
 
 /// Kills a process of the server, which then ends all its connections, recovers and goes on.
-fn crash(cluster: &Cluster) {
+pub(crate) fn crash(cluster: &Cluster) {
     let one = *processes(cluster).first().expect("a process of the server");
     kill(one, Signal::SIGKILL).expect("the process killed");
 }

@@ -100,6 +100,15 @@ fn what_one_daemon_is_told_all_know() {
     assert_eq!(daemons[0].accept(&event("call.missed", "c2"))["deliveries"], 2);
     receiver.wait_for(10);
     check_order(&first_arrivals(&receiver.requests()));
+    // Each shows all, and which one it is.
+    for (number, daemon) in daemons.iter().enumerate() {
+        let cluster = daemon.api().get("/v1/cluster").expect(200).json();
+        let its = cluster["daemons"].as_array().unwrap();
+        assert_eq!((&cluster["engine"], &cluster["unowned_shards"], its.len()), (&json!("postgres"), &json!(0), 3));
+        assert!(its.iter().all(|one| one["alive"] == true && one["shards"].as_u64() >= Some(85)), "{cluster}");
+        let this = its.iter().position(|one| one["this"] == true);
+        assert_eq!(this, Some(number), "in the order in which they joined: {cluster}");
+    }
 }
 
 #[test]

@@ -51,6 +51,7 @@ mod past;
 #[allow(dead_code, reason = "shared with the end-to-end tests")]
 #[path = "../harness/platform.rs"]
 mod platform;
+#[path = "../harness/random.rs"]
 mod random;
 #[allow(dead_code, reason = "shared with the end-to-end tests")]
 #[path = "../harness/receiver.rs"]

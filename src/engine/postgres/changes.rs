@@ -96,13 +96,9 @@ impl Changes {
         let numbers: Vec<i16> = missing.iter().map(|key| kinds::value_kind(key.kind())).collect();
         let rests: Vec<&[u8]> = missing.iter().map(Key::rest).collect();
         let rows = self.query(PREFETCH, &[&numbers, &rests])?;
-        let mut found: HashMap<(i16, Vec<u8>), Vec<u8>> =
-            rows.into_iter().map(|row| ((row.get(0), row.get(1)), row.get(2))).collect();
+        let found = rows.into_iter().filter_map(|row| Some((kinds::of_number(row.get(0))?, row.get(1), row.get(2))));
         let mut inner = lock(&self.inner);
-        for key in missing {
-            let value = found.remove(&(kinds::value_kind(key.kind()), key.rest().to_vec()));
-            inner.remembered.insert(key, value);
-        }
+        remember(&mut inner.remembered, missing, found.map(|(kind, rest, value)| (Key::new(kind, rest), value)));
         Ok(())
     }
 
@@ -165,6 +161,17 @@ impl Changes {
         let inside = inner.changed.iter().filter(|(key, _)| inside(key));
         inside.map(|(key, value)| (key.clone(), value.clone())).collect()
     }
+}
+
+/// Remembers the values that were `found` of those that were asked for: the others do not exist.
+fn remember(
+    remembered: &mut HashMap<Key, Option<Vec<u8>>>,
+    asked: Vec<Key>,
+    found: impl Iterator<Item = (Key, Vec<u8>)>,
+) {
+    // A key may have been asked for twice.
+    remembered.extend(asked.into_iter().map(|key| (key, None)));
+    remembered.extend(found.map(|(key, value)| (key, Some(value))));
 }
 
 /// Up to `most` pairs of a range, in the order of `read`: those stored, of which `read` gives a number from the beginning
@@ -273,6 +280,13 @@ mod tests {
 
     fn key(byte: u8) -> Key {
         Key::new(ValueKind::Owed, vec![byte])
+    }
+
+    #[test]
+    fn a_value_that_two_commands_look_at_is_found_for_both() {
+        let mut remembered = HashMap::new();
+        remember(&mut remembered, vec![key(1), key(2), key(1)], [(key(1), vec![7])].into_iter());
+        assert_eq!(remembered, HashMap::from([(key(1), Some(vec![7])), (key(2), None)]));
     }
 
     proptest! {

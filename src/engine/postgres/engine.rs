@@ -8,9 +8,11 @@ use crate::core::time::Timestamp;
 use crate::engine::postgres::connection::Pool;
 use crate::engine::postgres::lease::Lease;
 use crate::engine::postgres::log::Records;
+use crate::engine::postgres::members;
 use crate::engine::postgres::state::Reader;
 use crate::engine::queue::{Control, WriteQueue};
 use crate::engine::{DiskSpace, Engine, Pieces};
+use crate::model::cluster::Cluster;
 use crate::model::command::{AttemptResult, Busy, Command};
 use crate::model::error::StoreError;
 use crate::model::lock::lock;
@@ -109,6 +111,10 @@ impl Engine for Postgres {
 
     fn may_begin(&self) -> bool {
         self.lease.is_valid(Instant::now())
+    }
+
+    fn cluster(&self) -> Result<Option<Cluster>, StoreError> {
+        members::cluster(&self.pool, self.lease.node()).map(Some)
     }
 
     fn release(&self, shards: ShardSet) {

@@ -7,11 +7,14 @@
 use postgres::Row;
 
 use crate::core::shards::{Shard, ShardSet};
-use crate::engine::postgres::connection::Connection;
+use crate::core::time::Timestamp;
+use crate::engine::postgres::connection::{Connection, Pool};
 use crate::engine::postgres::id::Id;
 use crate::engine::postgres::lease::LEASE;
 use crate::engine::postgres::ownership::{Member, Step};
 use crate::engine::postgres::process;
+use crate::model::cluster::{Cluster, Member as Seen, Standby};
+use crate::model::error::StoreError;
 
 /// The daemons and the owners of all shards; also how far the tables are.
 #[derive(Debug, Clone)]
@@ -73,8 +76,7 @@ pub(super) struct About {
 impl About {
     /// This daemon.
     pub(super) fn this() -> Self {
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        Self { name: format!("{}/{}", host.trim(), std::process::id()), process: process::identity() }
+        Self { name: crate::engine::process::name(), process: process::identity() }
     }
 }
 
@@ -112,6 +114,39 @@ pub(super) fn take_orphans(connection: &mut Connection) -> Result<Vec<u128>, pos
                nodes n WHERE n.node = p.node)), taken AS (UPDATE positions SET fan_outs = '{}' WHERE node IN (SELECT node \
                FROM gone)) SELECT unnest(fan_outs) FROM gone";
     Ok(connection.query(sql, &[])?.iter().map(|row| row.get::<_, Id>(0).0).collect())
+}
+
+/// All that can be said of the daemons and of the server's standbys.
+///
+/// # Errors
+/// The server cannot be reached, or fails.
+pub(super) fn cluster(pool: &Pool, me: Id) -> Result<Cluster, StoreError> {
+    let of_nodes = "SELECT n.node, n.node::text, n.name, n.version, (extract(epoch FROM n.started) * 1000)::bigint, n.until > \
+                    clock_timestamp(), (SELECT count(*) FROM shards s WHERE s.node = n.node) FROM nodes n ORDER BY n.started";
+    let number = |number: i64| usize::try_from(number).unwrap_or(0);
+    let member = |row: &Row| Seen {
+        this: row.get::<_, Id>(0) == me,
+        id: row.get(1),
+        name: row.get(2),
+        version: row.get(3),
+        started: Timestamp::from_millis(u64::try_from(row.get::<_, i64>(4)).unwrap_or(0)),
+        alive: row.get(5),
+        shards: number(row.get(6)),
+    };
+    let of_standbys = "SELECT coalesce(application_name, ''), coalesce(sync_state, ''), coalesce(state, ''), \
+                       pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)::bigint FROM pg_stat_replication ORDER BY 1, pid";
+    let standby = |row: &Row| Standby {
+        name: row.get(0),
+        sync: row.get(1),
+        state: row.get(2),
+        lag_bytes: row.get::<_, Option<i64>>(3).map(|bytes| u64::try_from(bytes).unwrap_or(0)),
+    };
+    let unowned = pool.query("SELECT count(*) FROM shards WHERE node IS NULL", &[])?;
+    Ok(Cluster {
+        daemons: pool.query(of_nodes, &[])?.iter().map(member).collect(),
+        unowned: unowned.first().map_or(0, |row| number(row.get(0))),
+        standbys: pool.query(of_standbys, &[])?.iter().map(standby).collect(),
+    })
 }
 
 /// The last commit of `node`, and the fan-outs that it had begun.

@@ -52,11 +52,14 @@ impl Writer {
         }
         let membership = &mut self.membership;
         membership.alone = seen.members.len() == step.dead.len() + 1;
-        membership.owned = membership.owned.without(&released).with(&step.claim);
-        membership.leaving = membership.leaving.without(&released).with(&step.give_up);
+        // As the tables say: of a commit whose connection was lost, this daemon may not know that it was made.
+        let owned = ownership::owned_by(&seen.owners, me).without(&released).with(&step.claim);
+        let before = std::mem::replace(&mut membership.owned, owned).without(&membership.leaving);
+        membership.leaving = membership.leaving.without(&released).with(&step.give_up).common(&owned);
         membership.released = ShardSet::NONE;
+        let changed = owned.without(&membership.leaving) != before;
         self.handler.lead(self.membership.leads());
-        if !step.claim.is_empty() || !step.give_up.is_empty() {
+        if changed {
             self.announce(vec![self.own()]);
         }
         Ok(())

@@ -80,6 +80,8 @@ impl Writer {
         let mut connection = Connection::open(&self.connector)?;
         prepare(&mut connection)?;
         let me = self.lease.node();
+        // A commit whose connection was lost may still be under way: this waits for it.
+        let position = commit::lock(&mut connection)?;
         let (last, fan_outs) = members::position(&mut connection, me)?;
         self.changes.set_connection(Some(connection));
         let unread = |(_, refusal): Failed| Refusal(format!("the tables cannot be read: {refusal}"));
@@ -93,14 +95,13 @@ impl Writer {
             self.engine.set_durable(last_id);
             self.begin_anew(last_id, &fan_outs).map_err(unread)?;
         } else {
-            let position = self.changes.on_connection(commit::lock).map_err(unread)?;
             let since = self.batch;
             self.load_as_of(position, &fan_outs).map_err(unread)?;
             // The lanes know nothing of what was not committed, and must hear of what others have.
             self.batch = since;
             self.take_over_news(true).map_err(unread)?;
-            self.changes.on_connection(commit::unlock).map_err(unread)?;
         }
+        self.changes.on_connection(commit::unlock).map_err(unread)?;
         self.state.unknown = None;
         // Whoever was away may have been given up by the others.
         self.membership.changed = true;

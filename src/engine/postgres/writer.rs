@@ -300,7 +300,11 @@ impl Writer {
         if taken.erasures {
             retention::redact_anew(&self.engine, self.now()).map_err(in_words)?;
         }
-        self.membership.changed |= members;
+        if members {
+            self.membership.changed = true;
+            // Whoever has joined is to hear of the next commit.
+            self.membership.alone = false;
+        }
         self.handler.follow(position.last_id, taken.work);
         self.is_as_of(position);
         if !taken.events.is_empty() {

@@ -76,6 +76,11 @@ impl Visit {
         self.browser
     }
 
+    /// Whether the visitor's token is bound to one company.
+    pub(super) fn is_bound(&self) -> bool {
+        self.access.is_bound()
+    }
+
     /// Whether the visitor may make changes.
     pub(super) fn is_admin(&self) -> bool {
         self.access.may(Role::Admin)

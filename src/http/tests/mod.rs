@@ -113,6 +113,7 @@ fn services(store: Store) -> Services {
         metrics_public: false,
         budget: Budget::new(4 << 20),
         ready: Box::new(|| Err("the store is being read".to_owned())),
+        started: Timestamp::from_millis(0),
         clock: Box::new(|| Timestamp::from_millis(1_790_000_000_000)),
     }
 }

@@ -1,6 +1,6 @@
 //! Status: queue, receivers, machine.
 
-use minijinja::context;
+use minijinja::{Value, context};
 
 use super::visit::Visit;
 use crate::http::problem::Problem;
@@ -13,5 +13,9 @@ use crate::http::reply::Reply;
 pub(super) async fn show(visit: &Visit) -> Result<Reply, Problem> {
     let stats = visit.ask("/v1/stats", visit.chosen(&["company", "cursor"])).await?;
     let trouble = (visit.services().ready)().err();
-    visit.page("status.html", "status", context! { stats, trouble })
+    let cluster = match visit.is_bound() {
+        true => Value::UNDEFINED,
+        false => visit.ask("/v1/cluster", []).await?,
+    };
+    visit.page("status.html", "status", context! { stats, trouble, cluster })
 }
