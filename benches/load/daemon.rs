@@ -41,6 +41,12 @@ impl Daemon {
         Self::launch(TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?, schema, None, settings)
     }
 
+    /// Starts another one beside it, on the same schema.
+    pub(crate) fn beside(&self) -> Outcome<Self> {
+        let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?;
+        Self::launch(directory, self.schema.clone(), Some(self.target.token.clone()), &[])
+    }
+
     /// Kills it and starts another on the same data; returns that, and the time until it listened.
     pub(crate) fn restart(mut self, settings: &[(&str, &str)]) -> Outcome<(Self, Duration)> {
         self.child.kill()?;

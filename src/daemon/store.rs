@@ -256,6 +256,8 @@ pub(super) fn not_opened(error: OpenError) -> Fatal {
         #[cfg(feature = "postgres")]
         OpenError::Server(_) => Cause::Store,
         OpenError::Key(_) => Cause::Configuration,
+        #[cfg(feature = "postgres")]
+        OpenError::Schema(_) => Cause::Configuration,
     };
     Fatal::new(cause, error)
 }

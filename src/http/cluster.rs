@@ -11,7 +11,7 @@ use super::request::Permitted;
 use super::shape::Text;
 use crate::core::shards::SHARDS;
 use crate::core::time::Timestamp;
-use crate::store::{Cluster, Member, Standby, process_name};
+use crate::store::{Cluster, Member, Standby, Store, process_name};
 
 #[derive(Serialize)]
 struct ClusterJson {
@@ -51,7 +51,7 @@ pub(super) async fn show(request: Permitted) -> Result<Reply, Problem> {
     if request.access.is_bound() {
         return Err(Problem::forbidden("daemons serve every company, and this token is bound to one"));
     }
-    let cluster = bridge::read_in(Lane::Control, &request, crate::store::Store::cluster).await?;
+    let cluster = bridge::read_in(Lane::Control, &request, Store::cluster).await?;
     let started = request.services().started;
     json(StatusCode::OK, &cluster.map_or_else(|| alone(started), several))
 }

@@ -154,7 +154,7 @@ fn a_schema_that_cannot_be_used_is_refused_with_the_remedy_and_left_as_it_is() {
     exit.expect(0);
     sql.batch_execute("UPDATE newer.store SET version = 99, needs = 99").unwrap();
     for (schema, wanted) in [("foreign_one", "holds something else"), ("newer", "is of a newer hookswitch")] {
-        let exit = home(&cluster, schema).refused_start();
+        let exit = home(&cluster, schema).refused_start().expect(78);
         assert!(exit.stderr.contains(wanted) && exit.stderr.contains(schema), "{exit:?}");
     }
     let tables = sql.query_one("SELECT count(*) FROM pg_class WHERE relnamespace = 'foreign_one'::regnamespace", &[]);

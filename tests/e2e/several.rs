@@ -145,7 +145,8 @@ fn one_that_joins_gets_its_share_and_nothing_is_repeated() {
     let home = home(&cluster, "hooks");
     let first = home.clone().start();
     // A receiver that takes its time: attempts are in flight while their shards change hands.
-    let slow = || Answer::status(200).after(Duration::from_millis(150));
+    let takes = Duration::from_millis(150);
+    let slow = move || Answer::status(200).after(takes);
     let receiver = Receiver::start(move |_| slow());
     for number in 0..8 {
         first.subscribe(&receiver.url(&format!("/hook/{number}")), json!({"max_in_flight": 2}));
@@ -177,6 +178,13 @@ fn one_that_joins_gets_its_share_and_nothing_is_repeated() {
     let arrived = receiver.requests();
     assert_eq!(arrived.len(), posted * 8, "nothing was repeated");
     check_order(&first_arrivals(&arrived));
+    for number in 0..8 {
+        let path = format!("/hook/{number}");
+        let at: Vec<Instant> = arrived.iter().filter(|one| one.path == path).map(|one| one.at).collect();
+        // The third of any three begins after the first has been answered.
+        let closest = at.windows(3).map(|three| three[2] - three[0]).min().expect("many arrivals");
+        assert!(closest >= takes, "{path}: three within {closest:?}, and `max_in_flight` is 2");
+    }
 }
 
 #[test]

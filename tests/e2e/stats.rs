@@ -137,3 +137,18 @@ fn with_many_webhooks_the_command_line_and_the_page_show_all() {
     let of_company = browser.get("/status?company=globex").expect(200).text();
     assert_eq!(of_company.matches("data-label=\"Under way\"").count(), MANY / 3);
 }
+
+#[test]
+fn a_daemon_that_is_alone_shows_itself() {
+    let daemon = Daemon::start();
+    let cluster = daemon.api().get("/v1/cluster").expect(200).json();
+    let engine = if has_directory() { "embedded" } else { "postgres" };
+    assert_eq!((&cluster["engine"], &cluster["shards"]), (&json!(engine), &json!(256)), "{cluster}");
+    let its = cluster["daemons"].as_array().unwrap();
+    let name = its[0]["name"].as_str().unwrap();
+    assert!(its.len() == 1 && name.ends_with(&format!("/{}", daemon.pid())), "{cluster}");
+    assert_eq!((&its[0]["alive"], &its[0]["shards"], &its[0]["this"]), (&json!(true), &json!(256), &json!(true)));
+    let bound = daemon.api().post("/v1/tokens", &json!({"role": "admin", "company": "acme"})).expect(201).json();
+    let client = Client::new(daemon.address, bound["token"].as_str().map(str::to_owned));
+    client.get("/v1/cluster").expect_problem(&[403]);
+}

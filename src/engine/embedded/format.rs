@@ -22,6 +22,9 @@ pub enum OpenError {
     /// The database server cannot be used, or what it has cannot.
     #[cfg(feature = "postgres")]
     Server(String),
+    /// The schema holds something else, or needs a newer version: starting again does not help.
+    #[cfg(feature = "postgres")]
+    Schema(String),
 }
 
 impl fmt::Display for OpenError {
@@ -29,7 +32,7 @@ impl fmt::Display for OpenError {
         match self {
             Self::Directory(what) | Self::Key(what) => f.write_str(what),
             #[cfg(feature = "postgres")]
-            Self::Server(what) => f.write_str(what),
+            Self::Server(what) | Self::Schema(what) => f.write_str(what),
         }
     }
 }

@@ -37,6 +37,7 @@ mod recovery;
 mod registry;
 mod retention;
 mod schema;
+mod standbys;
 mod state;
 mod writer;
 
@@ -106,6 +107,12 @@ impl fmt::Debug for PostgresSettings {
 impl From<Refusal> for OpenError {
     fn from(refusal: Refusal) -> Self {
         Self::Server(refusal.0)
+    }
+}
+
+impl From<postgres::Error> for OpenError {
+    fn from(error: postgres::Error) -> Self {
+        Refusal::from(error).into()
     }
 }
 

@@ -96,7 +96,7 @@ fn begin(connection: &mut Connection, connector: &Connector, source: &str) -> Re
         return Err(Refusal(format!("another move into the schema {schema} is under way")));
     }
     if !is_true(&connection.query("SELECT to_regclass('moving') IS NOT NULL", &[])?) {
-        schema::prepare(connection.client(), connector)?;
+        schema::prepare(connection.client(), connector).map_err(|error| Refusal(error.to_string()))?;
         if !is_true(&connection.query(IS_EMPTY, &[])?) {
             return Err(Refusal(format!(
                 "the schema {schema} holds data already, or a daemon runs on it, and is left as it is: name another one"

@@ -70,7 +70,7 @@ fn begin(connection: &mut Connection, connector: &Connector) -> Result<(), Refus
         return Err(Refusal(format!("the schema {schema} has no tables of hookswitch: there is nothing to move")));
     }
     // Refuses what an interrupted move has left, and other versions.
-    schema::prepare(connection.client(), connector)?;
+    schema::prepare(connection.client(), connector).map_err(|error| Refusal(error.to_string()))?;
     let daemons: String = connection.query(DAEMONS, &[])?.first().map(|row| row.get(0)).unwrap_or_default();
     if !daemons.is_empty() {
         return Err(Refusal(format!(

@@ -43,6 +43,7 @@ impl Writer {
         self.handler.refuse(&StoreError::Unavailable(Outage::Unknown));
         let later = std::mem::replace(&mut self.state.results, results);
         self.state.results.extend(later);
+        self.state.oldest_result = (!self.state.results.is_empty()).then(Instant::now);
         self.state.unknown = unknown;
         self.state.away = Some((Instant::now(), AGAIN_FIRST));
         // Whoever answers next may have other standbys.

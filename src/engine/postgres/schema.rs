@@ -8,6 +8,7 @@
 
 use postgres::{Client, Transaction};
 
+use crate::engine::embedded::OpenError;
 use crate::engine::postgres::connect::{Connector, Refusal};
 
 /// The version of the tables.
@@ -105,14 +106,14 @@ const LEFT_OVER: &str = "ALTER TABLE store DROP COLUMN IF EXISTS node";
 ///
 /// # Errors
 /// The schema needs a newer version, or holds something else; it is unchanged then. Or the server fails.
-pub(super) fn prepare(client: &mut Client, connector: &Connector) -> Result<Option<i32>, Refusal> {
+pub(super) fn prepare(client: &mut Client, connector: &Connector) -> Result<Option<i32>, OpenError> {
     let schema = connector.schema();
     let mut turn = client.transaction()?;
     turn.execute("SELECT pg_advisory_xact_lock($1)", &[&UPGRADE_LOCK])?;
     turn.batch_execute(&format!("SET LOCAL search_path = \"{schema}\""))?;
     // See `moving`.
     if turn.query_one("SELECT to_regclass('moving') IS NOT NULL", &[])?.get(0) {
-        return Err(Refusal(format!(
+        return Err(OpenError::Schema(format!(
             "a move into the schema {schema} was interrupted, and it does not hold everything: repeat that \
              `hookswitch move`, which goes on where it was, or drop the schema"
         )));
@@ -132,13 +133,13 @@ pub(super) fn prepare(client: &mut Client, connector: &Connector) -> Result<Opti
             Some(version)
         }
         Found::Version { version, .. } => {
-            return Err(Refusal(format!(
+            return Err(OpenError::Schema(format!(
                 "the schema {schema} is of a newer hookswitch (version {version} of its tables, this one knows {VERSION}): \
                  use that newer version"
             )));
         }
         Found::Foreign => {
-            return Err(Refusal(format!(
+            return Err(OpenError::Schema(format!(
                 "the schema {schema} holds something else than hookswitch's tables, and is left as it is: name another \
                  one as `schema` in [store]"
             )));

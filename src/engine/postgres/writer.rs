@@ -37,9 +37,11 @@ use crate::model::turn::{Context, Outcome};
 use crate::model::{counts, keys, read_set, replica, report};
 
 /// How often an idle writer asks whether the server is still there.
-const ALIVE_EVERY: Duration = Duration::from_secs(5);
+pub(super) const ALIVE_EVERY: Duration = Duration::from_secs(5);
 /// How often values are looked at that may have expired.
 const EXPIRE_EVERY: Duration = Duration::from_secs(10);
+/// How long results of attempts wait for others, while there are other daemons.
+const RESULTS_WAIT: Duration = Duration::from_millis(5);
 /// How long to wait before connecting again, or looking for standbys, at most.
 pub(super) const AGAIN_MOST: Duration = Duration::from_secs(2);
 
@@ -103,6 +105,8 @@ pub(super) struct State {
     pub(super) unknown: Option<Unknown>,
     /// Results of attempts that are not recorded yet.
     pub(super) results: Vec<AttemptResult>,
+    /// Since when there are any.
+    pub(super) oldest_result: Option<Instant>,
     /// When to connect again, and how long to wait the next time. `None` while connected.
     pub(super) away: Option<(Instant, Duration)>,
     expired: Option<Instant>,
@@ -154,7 +158,7 @@ impl Writer {
             for one in control {
                 self.handle_control(one)?;
             }
-            self.state.results.extend(results);
+            self.take_results(results);
             if self.state.away.is_some() && !self.reconnect_if_due()? {
                 refuse(commands, Outage::Away);
                 if self.state.closing {
@@ -174,7 +178,10 @@ impl Writer {
             }
             if self.state.away.is_some() {
                 refuse(commands, Outage::Away);
-            } else if commands.is_empty() && self.state.results.is_empty() && !self.is_due() {
+            } else if commands.is_empty()
+                && !self.is_due()
+                && self.results_wait_until().is_none_or(|at| at > Instant::now())
+            {
                 self.look_for_news();
             } else {
                 self.commit(commands)?;
@@ -190,11 +197,25 @@ impl Writer {
         }
     }
 
+    fn take_results(&mut self, results: Vec<AttemptResult>) {
+        if !results.is_empty() {
+            self.state.oldest_result.get_or_insert_with(Instant::now);
+        }
+        self.state.results.extend(results);
+    }
+
     /// Whether a commit is due without anything new: there is something to go on with, or the server is to be asked
     /// whether it is still there.
     fn is_due(&self) -> bool {
         let silent = self.state.alive.is_none_or(|last| last.elapsed() >= ALIVE_EVERY);
         silent || self.state.closing || self.handler.is_due(&*self.changes)
+    }
+
+    /// Until when the results that are there may wait for others, if nothing else is to be committed. Nobody waits for
+    /// them, and each commit makes the other daemons wait.
+    fn results_wait_until(&self) -> Option<Instant> {
+        let wait = if self.membership.alone || self.state.closing { Duration::ZERO } else { RESULTS_WAIT };
+        self.state.oldest_result.map(|since| since + wait)
     }
 
     /// How long to wait for work.
@@ -206,10 +227,11 @@ impl Writer {
             return Instant::now() + AGAIN_MOST;
         }
         let goes_on = self.state.closing || self.handler.is_due(&*self.changes);
-        if goes_on || self.state.news || self.membership.changed || !self.state.results.is_empty() {
+        if goes_on || self.state.news || self.membership.changed {
             return Instant::now();
         }
-        self.state.alive.unwrap_or_else(Instant::now) + ALIVE_EVERY
+        let alive = self.state.alive.unwrap_or_else(Instant::now) + ALIVE_EVERY;
+        self.results_wait_until().map_or(alive, |results| results.min(alive))
     }
 
     fn handle_control(&mut self, control: Control) -> Result<(), Ended> {
@@ -230,35 +252,6 @@ impl Writer {
             Control::Configure(settings) => self.handler.set(settings),
         }
         Ok(())
-    }
-
-    /// Asks now and then whether enough synchronous standbys are there. Without them nothing new is accepted; what was
-    /// accepted is delivered.
-    fn check_replicas_if_due(&mut self) {
-        let due = self.state.alive.is_none_or(|last| last.elapsed() >= ALIVE_EVERY) || self.state.lacking;
-        if self.replicas == 0 || !due {
-            return;
-        }
-        let sql =
-            "SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum') AND state = 'streaming'";
-        let there = self.changes.on_connection(|connection| connection.query(sql, &[]));
-        // If the server is away, the commit finds out.
-        let Ok(there) = there.map(|rows| rows.first().map_or(0, |row| row.get::<_, i64>(0))) else { return };
-        let lacking = there < self.replicas;
-        if lacking != self.state.lacking {
-            let wanted = self.replicas;
-            let why = format!(
-                "{there} synchronous standbys of PostgreSQL are there, and `replicas` in [store] wants {wanted}: start them, \
-                 check synchronous_standby_names, and give the user of `url` the role pg_monitor"
-            );
-            if lacking {
-                tracing::error!("{why}; nothing new is accepted until they are");
-            } else {
-                tracing::info!("{there} synchronous standbys are there");
-            }
-            self.engine.set_away(lacking.then_some(why));
-            self.state.lacking = lacking;
-        }
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -321,16 +314,26 @@ impl Writer {
     }
 
     /// Decides and commits these commands and the results that are not recorded yet.
-    fn commit(&mut self, commands: Vec<Command>) -> Result<(), Ended> {
+    fn commit(&mut self, mut commands: Vec<Command>) -> Result<(), Ended> {
+        if let Err((error, refusal)) = self.begin() {
+            commands.into_iter().for_each(|command| command.refuse_with(&error));
+            self.lose(Vec::new(), None, &refusal.0);
+            return Ok(());
+        }
+        // While it waited for the commits of other daemons, more may have been queued.
+        if !self.state.lacking {
+            let more = self.engine.queue.take(Instant::now());
+            for one in more.control {
+                self.handle_control(one)?;
+            }
+            self.take_results(more.results);
+            commands.extend(more.commands);
+        }
         let decided_at = Moment { wall: self.now(), at: Instant::now() };
         let mut answers: Vec<Answer> = Vec::with_capacity(commands.len());
         let results = std::mem::take(&mut self.state.results);
+        self.state.oldest_result = None;
         let mut rows = Rows::default();
-        if let Err((error, refusal)) = self.begin() {
-            commands.into_iter().for_each(|command| command.refuse_with(&error));
-            self.lose(results, None, &refusal.0);
-            return Ok(());
-        }
         match self.decide(commands, results.clone(), decided_at, &mut rows, &mut answers) {
             Err(error) => {
                 self.give(answers, Err(error.clone()));
