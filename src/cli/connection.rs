@@ -91,7 +91,7 @@ impl Credentials {
             origin: format!(
                 "No token was given: neither --token nor HOOKSWITCH_TOKEN is set, and {why}. \
                  (--data-dir or HOOKSWITCH_DATA_DIR says where admin.token is. A daemon on PostgreSQL keeps no such file: its \
-                 admin token was printed once, at its first start.)"
+                 admin token was printed once, at its first start, and with it `hookswitch token create` makes others.)"
             ),
         };
         match read {

@@ -1,6 +1,7 @@
 //! `hookswitch move`: from a data directory into PostgreSQL, and back, with everything as it was.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -11,11 +12,12 @@ use crate::daemon::{Daemon, Exit, Home, hookswitch, run};
 use crate::platform::{event, with};
 use crate::postgres::{cluster, sql};
 use crate::receiver::{Answer, Received, Receiver};
+use crate::upgrade::{check_these, facts_of, thawed_from};
 use crate::wait::eventually;
 
 /// A home with a data directory, whatever the tests run on. Its secrets are sealed, with the same key in each.
 fn embedded() -> Home {
-    let home = ["engine", "url", "schema"].iter().fold(Home::new(), |home, key| home.without(&format!("store.{key}")));
+    let home = in_directory(Home::new());
     let key = home.beside("store.key");
     std::fs::write(&key, format!("{}AQE=\n", "AQEB".repeat(10))).unwrap();
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
@@ -253,6 +255,28 @@ fn everything_in_a_schema_is_in_a_directory_afterwards_and_goes_on() {
     let mut verify = hookswitch();
     verify.args(["verify", "--json", "--data-dir"]).arg(home.data());
     assert_eq!(run(verify).expect(0).json()["faults_total"], 0);
+}
+
+/// The same home with its data in its directory.
+fn in_directory(home: Home) -> Home {
+    ["engine", "url", "schema"].iter().fold(home, |home, key| home.without(&format!("store.{key}")))
+}
+
+#[test]
+fn directories_of_older_versions_are_moved_there_and_back() {
+    let Some(cluster) = cluster() else { return };
+    for version in ["v1", "v2", "v3"] {
+        let frozen = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/frozen").join(version);
+        let home = in_directory(thawed_from(&frozen));
+        move_in(&home, &cluster, version).expect(0);
+        let daemon = on_postgres(&home, &cluster, version).start();
+        check_these(&daemon, &facts_of(&frozen));
+        daemon.stop().1.expect(0);
+        let home =
+            in_directory(Home::new()).set("retention.log_age", "\"87600h\"").set("retention.event_age", "\"87600h\"");
+        move_out(&home, &cluster, version).expect(0);
+        check_these(&home.start(), &facts_of(&frozen));
+    }
 }
 
 #[test]

@@ -23,7 +23,8 @@ use crate::space::skipped;
 
 /// A home whose data is at `url`.
 fn home_at(url: &str) -> Home {
-    Home::new().set("store.engine", "\"postgres\"").set("store.url", &format!("{url:?}"))
+    let home = Home::new().set("store.engine", "\"postgres\"").set("store.schema", "\"hookswitch\"");
+    home.set("store.url", &format!("{url:?}"))
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub(crate) fn thawed() -> Home {
     thawed_from(&frozen())
 }
 
-fn thawed_from(frozen: &Path) -> Home {
+pub(crate) fn thawed_from(frozen: &Path) -> Home {
     // Its content is from the autumn of 2026.
     let home = Home::new().set("retention.log_age", "\"87600h\"").set("retention.event_age", "\"87600h\"");
     copy(&frozen.join("data"), &home.data());
@@ -32,7 +32,7 @@ pub(crate) fn facts() -> Value {
     facts_of(&frozen())
 }
 
-fn facts_of(frozen: &Path) -> Value {
+pub(crate) fn facts_of(frozen: &Path) -> Value {
     let text = std::fs::read_to_string(frozen.join("facts.json")).expect("the facts of the frozen directory");
     serde_json::from_str(&text).expect("facts in JSON")
 }
@@ -56,7 +56,7 @@ pub(crate) fn check_facts(daemon: &Daemon) {
 }
 
 #[track_caller]
-fn check_these(daemon: &Daemon, facts: &Value) {
+pub(crate) fn check_these(daemon: &Daemon, facts: &Value) {
     let get = |path: &str| daemon.api().get(path).expect(200).json();
     for wanted in facts["subscriptions"].as_array().into_iter().flatten() {
         let id = wanted["id"].as_str().unwrap_or_default();
