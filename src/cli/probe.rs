@@ -43,6 +43,14 @@ pub(super) struct Test {
     #[arg(long)]
     nested: Option<String>,
 
+    /// A body for slack, teams, google_chat …
+    #[arg(long)]
+    preset: Option<String>,
+
+    /// A file with a template of the body
+    #[arg(long, value_name = "FILE")]
+    template: Option<PathBuf>,
+
     /// The event type whose sample is posted
     #[arg(long, value_name = "TYPE")]
     event: Option<String>,

@@ -4,7 +4,9 @@
 //! Knows no other module.
 
 pub mod address;
+mod answer;
 pub mod attempt;
+pub mod auth;
 pub mod backoff;
 pub mod call;
 pub mod catalogue;
@@ -16,6 +18,7 @@ pub mod delivery;
 pub mod erasure;
 pub mod event;
 mod event_input;
+pub mod filter;
 pub mod fingerprint;
 mod form;
 pub mod hidden;
@@ -25,6 +28,8 @@ pub mod json;
 pub mod own_headers;
 pub mod path;
 pub mod payload;
+mod phone;
+pub mod preset;
 pub mod proxy;
 pub mod report;
 pub mod request;
@@ -34,6 +39,11 @@ pub mod seal;
 pub mod signature;
 pub mod subscription;
 pub mod subscription_input;
+pub mod success;
+pub mod target;
+pub mod target_check;
+pub mod target_input;
+pub mod template;
 pub mod text;
 pub mod time;
 pub mod token;

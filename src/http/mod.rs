@@ -83,6 +83,7 @@ mod settings;
 mod shape;
 mod stats;
 mod subscriptions;
+mod target;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -11,7 +11,7 @@ use super::reply::Reply;
 use super::request::Authorised;
 use super::{
     backlog, backup, calls, deliveries, erasures, event_types, events, log, messages, metrics, probes, report, stats,
-    subscriptions, tokens,
+    subscriptions, target, tokens,
 };
 use crate::core::event::CallId;
 use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId, TokenId};
@@ -41,6 +41,8 @@ pub(super) enum Resource {
     Replay(SubscriptionId),
     Discard(SubscriptionId),
     TestUrl,
+    Preview,
+    Presets,
     Deliveries,
     Delivery(DeliveryId),
     Retry(DeliveryId),
@@ -83,6 +85,8 @@ pub(super) fn find(path: &str) -> Option<Resource> {
             ["subscriptions", id, "replay"] => Resource::Replay(id.parse().ok()?),
             ["subscriptions", id, "discard"] => Resource::Discard(id.parse().ok()?),
             ["test"] => Resource::TestUrl,
+            ["preview"] => Resource::Preview,
+            ["presets"] => Resource::Presets,
             ["deliveries"] => Resource::Deliveries,
             ["deliveries", id] => Resource::Delivery(id.parse().ok()?),
             ["deliveries", id, "retry"] => Resource::Retry(id.parse().ok()?),
@@ -114,6 +118,7 @@ impl Resource {
             | Self::RotateSecret(_)
             | Self::TestStored(_)
             | Self::TestUrl
+            | Self::Preview
             | Self::Messages
             | Self::Retry(_)
             | Self::Cancel(_) => "POST",
@@ -178,6 +183,8 @@ async fn answer_other(resource: Resource, request: Authorised) -> Result<Reply, 
         (R::Replay(id), _) => backlog::replay(request.permit(Admin)?, id).await,
         (R::Discard(id), _) => backlog::discard(request.permit(Admin)?, id).await,
         (R::TestUrl, _) => probes::unsaved(request.permit(Admin)?).await,
+        (R::Preview, _) => target::preview(request.permit(Read)?).await,
+        (R::Presets, _) => target::presets(&request.permit(Read)?),
         (R::Deliveries, _) => deliveries::list(request.permit(Read)?).await,
         (R::Delivery(id), _) => deliveries::show(request.permit(Read)?, id).await,
         (R::Retry(id), _) => deliveries::retry(request.permit(Admin)?, id).await,

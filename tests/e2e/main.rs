@@ -63,10 +63,13 @@ mod secrets;
 mod secure_receivers;
 mod service;
 mod space;
+#[path = "../harness/stand_ins.rs"]
+mod stand_ins;
 mod stats;
 mod store_config;
 mod subscriptions;
 mod systemd;
+mod targets;
 mod tls;
 mod tokens;
 mod upgrade;

@@ -19,6 +19,7 @@ use crate::core::id::{EventId, SubscriptionId};
 use crate::core::json::pretty;
 use crate::core::request::{Outgoing, Probe};
 use crate::core::subscription::{Format, Layout, Nested, Secret};
+use crate::core::target::Target;
 use crate::http::bridge::Asker as _;
 use crate::http::problem::Problem;
 use crate::http::query::{MAX_LIMIT, Query};
@@ -181,6 +182,7 @@ pub(super) fn preview(visit: &Visit) -> Result<Reply, Problem> {
         format,
         layout,
         nested,
+        target: &Target::default(),
         own_headers: &[],
         client_certificate: None,
         secrets: vec![&secret],
@@ -190,7 +192,7 @@ pub(super) fn preview(visit: &Visit) -> Result<Reply, Problem> {
         domain: domain.as_ref(),
         source,
     };
-    let Outgoing { headers, body, .. } = Outgoing::probe(&probe, now);
+    let Outgoing { headers, body, .. } = Outgoing::probe(&probe, now).map_err(|_| Problem::internal())?;
     let headers = headers.into_iter().filter(|(name, _)| name != "hookswitch-test").collect();
     let receivers = snippets::of(&url, format.as_str(), layout.as_str())?;
     let body = String::from_utf8_lossy(&body);
