@@ -15,10 +15,10 @@ use super::event::{Company, Domain, Event, Source};
 use super::id::{AlertId, DeliveryId, EventId};
 use super::json;
 use super::payload::{self, Body};
-use super::signature::sign;
+use super::signature::{sign, sign_asymmetric};
 use super::subscription::{Format, Header, Layout, Nested, Secret, Subscription};
 use super::success::SuccessRule;
-use super::target::Target;
+use super::target::{Signatures, Target};
 use super::template::TemplateFault;
 use super::time::Timestamp;
 
@@ -211,7 +211,8 @@ impl Outgoing {
 
     /// Renders an alert for the operator, signed like deliveries; `body` is its JSON.
     pub fn alert(url: &str, secret: &Secret, id: AlertId, body: Vec<u8>, now: Timestamp) -> Self {
-        let mut headers = signed(payload::content_type(Format::Json), &[secret], &id.to_string(), &body, now);
+        let kinds = (payload::content_type(Format::Json), Signatures::Symmetric);
+        let mut headers = signed(kinds, &[secret], &id.to_string(), &body, now);
         accept(&mut headers, &[]);
         let (url, own_headers) = (url.to_owned(), Vec::new());
         Self {
@@ -245,6 +246,7 @@ impl Outgoing {
 
 /// A rendered body.
 struct Rendered<'t> {
+    signatures: Signatures,
     body: Vec<u8>,
     content_type: &'t str,
     json_members: Option<String>,
@@ -260,15 +262,17 @@ impl<'t> Rendered<'t> {
     ) -> Result<Self, TemplateFault> {
         if let Some(template) = target.body() {
             let body = template.render(event, url)?;
-            return Ok(Self { body, content_type: template.content_type(), json_members: None });
+            let (signatures, content_type) = (target.signatures, template.content_type());
+            return Ok(Self { signatures, body, content_type, json_members: None });
         }
         let Body { bytes: body, json_members } = payload::body(event, format, layout, nested);
-        Ok(Self { body, content_type: payload::content_type(format), json_members })
+        let (signatures, content_type) = (target.signatures, payload::content_type(format));
+        Ok(Self { signatures, body, content_type, json_members })
     }
 
     /// The headers that describe and sign it.
     fn signed(&self, secrets: &[&Secret], id: &str, now: Timestamp) -> Vec<(String, String)> {
-        let mut headers = signed(self.content_type, secrets, id, &self.body, now);
+        let mut headers = signed((self.content_type, self.signatures), secrets, id, &self.body, now);
         headers.extend(self.json_members.as_deref().map(of_form));
         headers
     }
@@ -279,9 +283,22 @@ fn of_form(json_members: &str) -> (String, String) {
     header("hookswitch-form", format!("json-members={json_members}"))
 }
 
-/// The headers of every request: content type, user agent, and the signature over `body`.
-fn signed(content_type: &str, secrets: &[&Secret], id: &str, body: &[u8], now: Timestamp) -> Vec<(String, String)> {
-    let signature = (!secrets.is_empty()).then(|| sign(secrets, id, now.seconds(), body));
+/// The headers of every request: content type, user agent, and the signatures over `body`.
+fn signed(
+    (content_type, signatures): (&str, Signatures),
+    secrets: &[&Secret],
+    id: &str,
+    body: &[u8],
+    now: Timestamp,
+) -> Vec<(String, String)> {
+    let seconds = now.seconds();
+    let signature = (!secrets.is_empty()).then(|| match signatures {
+        Signatures::Symmetric => sign(secrets, id, seconds, body),
+        Signatures::Asymmetric => sign_asymmetric(secrets, id, seconds, body),
+        Signatures::Both => {
+            format!("{} {}", sign(secrets, id, seconds, body), sign_asymmetric(secrets, id, seconds, body))
+        }
+    });
     let mut headers = vec![
         header("Content-Type", content_type),
         header("User-Agent", USER_AGENT),

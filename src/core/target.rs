@@ -53,6 +53,11 @@ impl Default for Target {
 }
 
 impl Target {
+    /// Whether v1a signatures are sent.
+    pub fn is_asymmetric(&self) -> bool {
+        self.signatures != Signatures::Symmetric
+    }
+
     /// The template of the body, if it is not rendered by format and layout.
     pub fn body(&self) -> Option<&Template> {
         self.template.as_ref().or_else(|| self.preset.map(Preset::template))

@@ -20,6 +20,7 @@ use crate::core::event::{Company, Domain, EventType, Source};
 use crate::core::id::SubscriptionId;
 use crate::core::invalid::{Invalid, pointer};
 use crate::core::json as text;
+use crate::core::signature::public_key;
 use crate::core::subscription::{DisabledReason, Secret, Selection, Subscription};
 use crate::core::subscription_input::Change;
 use crate::core::time::{Timestamp, format_duration, parse_duration};
@@ -62,7 +63,7 @@ struct SubscriptionJson<'s> {
 }
 
 /// `subscription` without its secrets; of its own headers only the names.
-fn shown(subscription: &Subscription, waiting: u64) -> SubscriptionJson<'_> {
+fn shown(subscription: &Subscription, waiting: u64, now: Timestamp) -> SubscriptionJson<'_> {
     let events = match &subscription.events {
         Selection::All => vec!["*"],
         Selection::Some(types) => types.iter().map(EventType::as_str).collect(),
@@ -86,7 +87,7 @@ fn shown(subscription: &Subscription, waiting: u64) -> SubscriptionJson<'_> {
         rate_per_second: subscription.rate_per_second,
         ordering: subscription.ordering.as_str(),
         expire_after: Object(expire_after.map(|(name, after)| (name.as_str(), format_duration(*after))).collect()),
-        target: TargetJson::of(&subscription.target),
+        target: TargetJson::of(subscription, now),
         enabled: subscription.enabled(),
         disabled_reason: subscription.disabled.map(DisabledReason::as_str),
         created_at: Text(subscription.created_at),
@@ -111,7 +112,8 @@ pub(super) fn list(request: &Permitted) -> Result<Reply, Problem> {
     let filter = SubscriptionFilter { company: request.access.narrow(company)?, domain };
     let after = page.after.map(SubscriptionId::from_bits);
     let found = request.services().store.subscriptions_page(&filter, after, page.limit);
-    let items = found.items.iter().map(|one| shown(&one.subscription, one.waiting)).collect();
+    let now = (request.services().clock)();
+    let items = found.items.iter().map(|one| shown(&one.subscription, one.waiting, now)).collect();
     json(StatusCode::OK, &Items::of(items, List::Subscriptions, found.next, None))
 }
 
@@ -119,7 +121,7 @@ pub(super) fn list(request: &Permitted) -> Result<Reply, Problem> {
 pub(super) fn show(request: &Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
     request.no_query()?;
     let found = find(request, id)?;
-    json(StatusCode::OK, &shown(&found, request.services().store.waiting(id)))
+    json(StatusCode::OK, &shown(&found, request.services().store.waiting(id), (request.services().clock)()))
 }
 
 /// Registers a webhook. Its secret is given or generated; [`secret`] returns it.
@@ -137,7 +139,7 @@ pub(super) async fn create(mut request: Permitted) -> Result<Reply, Problem> {
     let made = bridge::written(|reply| request.services().store.create_subscription(draft, reply)).await?;
     // The next new webhook on the page gets another secret.
     request.context.reserved.release(&made.secret);
-    created(&format!("/v1/subscriptions/{}", made.id), &shown(&made, 0))
+    created(&format!("/v1/subscriptions/{}", made.id), &shown(&made, 0, (request.services().clock)()))
 }
 
 /// Changes the members in the body.
@@ -160,7 +162,7 @@ pub(super) async fn change(mut request: Permitted, id: SubscriptionId) -> Result
         target::check(&request, after).await?;
     }
     let after = bridge::written(|reply| request.services().store.change_subscription(id, change, reply)).await?;
-    json(StatusCode::OK, &shown(&after, request.services().store.waiting(id)))
+    json(StatusCode::OK, &shown(&after, request.services().store.waiting(id), (request.services().clock)()))
 }
 
 /// Refuses a URL that deliveries could not be posted to; resolves its host.
@@ -211,7 +213,10 @@ pub(super) fn check_unlocked(subscription: &Subscription) -> Result<(), Problem>
 }
 
 fn reveal(secret: &Secret) -> Reply {
-    json_text(StatusCode::OK, format!(r#"{{"secret":{}}}"#, text::quote(&secret.reveal())))
+    json_text(
+        StatusCode::OK,
+        format!(r#"{{"secret":{},"public_key":"{}"}}"#, text::quote(&secret.reveal()), public_key(secret)),
+    )
 }
 
 /// Sets a new secret, given or generated; the old one also signs during the overlap.
@@ -290,7 +295,7 @@ mod tests {
             secret: secret.clone(),
             previous_secret: None,
         };
-        let text = serde_json::to_string(&shown(&subscription, 3)).unwrap();
+        let text = serde_json::to_string(&shown(&subscription, 3, at)).unwrap();
         assert!(!text.contains("k3y") && !text.contains("hunter2") && !text.contains(&secret.reveal()), "{text}");
         let wanted = format!(
             concat!(
@@ -298,7 +303,7 @@ mod tests {
                 r#""format":"form","layout":"flat","nested":"json","events":["*"],"description":"","headers":{{"X-Key":null}},"client_cert":"PEM","#,
                 r#""timeout_ms":5000,"max_in_flight":null,"rate_per_second":10,"ordering":"call","#,
                 r#""expire_after":{{"call.new":"10m"}},"template":null,"content_type":null,"preset":null,"filter":null,"filter_failures":null,"#,
-                r#""success":"2xx","success_body":null,"auth":null,"signature":"v1","enabled":false,"#,
+                r#""success":"2xx","success_body":null,"auth":null,"signature":"v1","public_keys":[],"enabled":false,"#,
                 r#""disabled_reason":"the receiver answered 410 Gone","created_at":"{}","updated_at":"{}","waiting":3}}"#
             ),
             subscription.id, at, at

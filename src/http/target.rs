@@ -21,6 +21,7 @@ use crate::core::invalid::{Invalid, pointer};
 use crate::core::json as raw;
 use crate::core::preset::Preset;
 use crate::core::request::{Outgoing, Probe};
+use crate::core::signature::public_key;
 use crate::core::subscription::{Ordering, Secret, Selection, Subscription};
 use crate::core::subscription_input::{Change, Draft};
 use crate::core::success::SuccessBody;
@@ -40,6 +41,7 @@ pub(super) struct TargetJson<'t> {
     success_body: Option<Value>,
     auth: Option<Value>,
     signature: &'static str,
+    public_keys: Vec<String>,
 }
 
 /// For how many events a filter failed in this process, and why last.
@@ -50,8 +52,10 @@ struct FailuresJson {
 }
 
 impl<'t> TargetJson<'t> {
-    /// The settings, without secrets.
-    pub(super) fn of(target: &'t Target) -> Self {
+    /// The settings, without secrets, and the public keys in use at `now`.
+    pub(super) fn of(subscription: &'t Subscription, now: Timestamp) -> Self {
+        let target = &subscription.target;
+        let secrets = if target.is_asymmetric() { subscription.secrets(now) } else { Vec::new() };
         let failures = target.filter.as_ref().map(Filter::failures).filter(|(count, _)| *count > 0);
         let body = |body: &SuccessBody| match body {
             SuccessBody::Contains(text) => json!({"contains": text}),
@@ -67,6 +71,7 @@ impl<'t> TargetJson<'t> {
             success_body: target.success.body.as_ref().map(body),
             auth: target.auth.as_deref().map(shown),
             signature: target.signatures.as_str(),
+            public_keys: secrets.into_iter().map(public_key).collect(),
         }
     }
 }

@@ -62,6 +62,10 @@ pub(super) struct Settings {
     #[arg(long, value_name = "FILE", value_parser = maybe_file())]
     auth_file: Option<PathBuf>,
 
+    /// Signatures: v1 (default), v1a or both
+    #[arg(long)]
+    signature: Option<String>,
+
     /// Free text
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
@@ -119,6 +123,7 @@ impl Settings {
             ("nested", &self.nested),
             ("ordering", &self.ordering),
             ("success", &self.success),
+            ("signature", &self.signature),
         ];
         for (name, value) in words {
             value.iter().for_each(|text| drop(put(name, json!(text))));

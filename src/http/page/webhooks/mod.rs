@@ -4,7 +4,7 @@
 
 mod snippets;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use minijinja::value::Serde;
@@ -16,7 +16,8 @@ use super::visit::Visit;
 use crate::core::catalogue::{Catalogue, Entry};
 use crate::core::event::{Company, Domain, Source};
 use crate::core::id::{EventId, SubscriptionId};
-use crate::core::json::pretty;
+use crate::core::json::{self as raw, pretty};
+use crate::core::preset::Preset;
 use crate::core::request::{Outgoing, Probe};
 use crate::core::subscription::{Format, Layout, Nested, Secret};
 use crate::core::target::Target;
@@ -74,6 +75,9 @@ pub(super) async fn new(visit: &Visit) -> Result<Reply, Problem> {
         description => "", headers => context! {}, enabled => true, waiting => 0,
         timeout_ms => Value::from(()), max_in_flight => Value::from(()), rate_per_second => Value::from(()),
         ordering => ordering, expire_after => context! {}, client_cert => Value::from(()),
+        template => Value::from(()), content_type => Value::from(()), preset => Value::from(()), auth => Value::from(()),
+        filter => Value::from(()), filter_failures => Value::from(()), success => "2xx", success_body => Value::from(()),
+        signature => "v1", public_keys => Vec::<String>::new(),
     };
     let fresh = Secret::from_bytes(crate::http::probes::random::<32>()?);
     let secret = visit.browser().map_or_else(
@@ -103,7 +107,19 @@ pub(super) async fn edit(visit: &Visit, id: SubscriptionId) -> Result<Reply, Pro
 fn form(visit: &Visit, webhook: Value, more: Value) -> Result<Reply, Problem> {
     let groups = groups(&visit.services().catalogue);
     let sources = Source::ALL.map(|source| context! { name => source.as_str(), title => title_of(source) });
-    visit.page("webhook.html", SECTION, context! { webhook, groups, sources => sources.to_vec(), ..more })
+    let members = members(&visit.services().catalogue);
+    let presets = Preset::ALL.iter().map(|preset| {
+        context! {
+            name => preset.as_str(), title => preset.title(), paste => preset.paste(), example => preset.example(),
+            rate => preset.rate(), success => preset.success().status.as_str(),
+        }
+    });
+    let presets: Vec<Value> = presets.collect();
+    visit.page(
+        "webhook.html",
+        SECTION,
+        context! { webhook, groups, members, presets, sources => sources.to_vec(), ..more },
+    )
 }
 
 const fn title_of(source: Source) -> &'static str {
@@ -117,6 +133,12 @@ const fn title_of(source: Source) -> &'static str {
 /// Titles of the event types, by name.
 fn titles(catalogue: &Catalogue) -> BTreeMap<String, String> {
     catalogue.entries().iter().map(|entry| (entry.name.to_string(), entry.title.clone())).collect()
+}
+
+/// The members of all samples, for the conditions of a filter.
+fn members(catalogue: &Catalogue) -> BTreeSet<String> {
+    let samples = catalogue.entries().iter().filter_map(|entry| raw::parse(&entry.sample).ok());
+    samples.flat_map(|sample| raw::members(sample).unwrap_or_default()).map(|(name, _)| name).collect()
 }
 
 /// The event types in the form's groups: calls, SMS, and those from the configuration.
