@@ -80,6 +80,8 @@ def before_call(context, case, kwargs):
     for document in (document for document in documents if isinstance(document, dict)):
         document.pop("client_cert", None)
         document.pop("client_key", None)
+        if document.get("layout") == "cloudevents":
+            document["format"] = "json"
         # Of what cannot be together, one; and what only goes with another, with it.
         if document.get("preset"):
             document.pop("template", None)

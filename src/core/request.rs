@@ -211,7 +211,7 @@ impl Outgoing {
 
     /// Renders an alert for the operator, signed like deliveries; `body` is its JSON.
     pub fn alert(url: &str, secret: &Secret, id: AlertId, body: Vec<u8>, now: Timestamp) -> Self {
-        let kinds = (payload::content_type(Format::Json), Signatures::Symmetric);
+        let kinds = (payload::content_type(Format::Json, Layout::Envelope), Signatures::Symmetric);
         let mut headers = signed(kinds, &[secret], &id.to_string(), &body, now);
         accept(&mut headers, &[]);
         let (url, own_headers) = (url.to_owned(), Vec::new());
@@ -266,7 +266,7 @@ impl<'t> Rendered<'t> {
             return Ok(Self { signatures, body, content_type, json_members: None });
         }
         let Body { bytes: body, json_members } = payload::body(event, format, layout, nested);
-        let (signatures, content_type) = (target.signatures, payload::content_type(format));
+        let (signatures, content_type) = (target.signatures, payload::content_type(format, layout));
         Ok(Self { signatures, body, content_type, json_members })
     }
 

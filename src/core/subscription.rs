@@ -92,6 +92,8 @@ words! {
         Envelope = "envelope",
         /// `{"event": type, …the members of data}`
         Flat = "flat",
+        /// A CloudEvent 1.0 in its JSON format, with the data inside; not as a form.
+        CloudEvents = "cloudevents",
     }
 }
 

@@ -17,6 +17,7 @@ use super::id::{SubscriptionId, SubscriptionNumber};
 use super::invalid::{Invalid, pointer};
 use super::json::{self, Kind, optional, word};
 use super::own_headers::{self, HeaderChange};
+use super::payload::fault_of_layout;
 use super::preset::Preset;
 use super::subscription::{DisabledReason, Format, Header, Layout, Nested, Ordering, Secret, Selection, Subscription};
 use super::target::Target;
@@ -166,6 +167,10 @@ impl Change {
         let client_certificate = part("", self.certificate.resolve(None), &mut invalid);
         let target = part("", self.target.applied(&Target::default()), &mut invalid);
         check_authorization(target.as_ref(), headers.as_deref().unwrap_or_default(), &mut invalid);
+        let (format, layout) = (self.format.unwrap_or(Format::Json), self.layout.unwrap_or(Layout::Envelope));
+        if let Some(why) = fault_of_layout(format, layout) {
+            invalid.add("/layout", why);
+        }
         let draft = (|| {
             Some(Draft {
                 company: self.company.clone()?,
@@ -211,6 +216,9 @@ impl Change {
             changed.rate_per_second = preset.rate();
         }
         self.apply_to(&mut changed);
+        if let Some(why) = fault_of_layout(changed.format, changed.layout) {
+            invalid.add("/layout", why);
+        }
         changed.updated_at = now;
         invalid.or(Some(changed))
     }

@@ -28,6 +28,7 @@ use crate::core::id::{AttemptId, EventId, SubscriptionId};
 use crate::core::invalid::{Invalid, pointer};
 use crate::core::json as raw;
 use crate::core::own_headers;
+use crate::core::payload::fault_of_layout;
 use crate::core::request::{Outgoing, Probe};
 use crate::core::subscription::{Format, Header, Layout, Nested, Secret, Selection, Subscription};
 use crate::core::subscription_input::Change;
@@ -151,6 +152,9 @@ impl ProbeRequest {
         let target = target.applied(&Target::default()).map_err(|inner| invalid.nest("", inner)).ok();
         if url.is_none() && !members.iter().any(|(name, _)| name == "url") {
             invalid.add("/url", "is missing");
+        }
+        if let Some(why) = fault_of_layout(format, layout) {
+            invalid.add("/layout", why);
         }
         let certificate = certificate.resolve(None).map_err(|inner| invalid.nest("", inner)).ok().flatten();
         let probe_request = event.zip(url).zip(target).map(|((event, url), target)| Self {

@@ -444,3 +444,22 @@ fn a_token_that_cannot_be_fetched_is_named_and_holds_up_nobody() {
         all.iter().filter(|one| one.path == "/brief").map(|one| one.header("authorization").unwrap()).collect();
     assert_eq!(used, ["Bearer t0", "Bearer t1"]);
 }
+
+#[test]
+fn a_cloud_event_is_delivered_and_taken_by_another_hookswitch() {
+    let (daemon, second) = (Daemon::start(), Daemon::start());
+    let receiver = Receiver::willing();
+    daemon.subscribe(&receiver.url("/"), json!({"layout": "cloudevents"}));
+    daemon.accept(&event("call.missed", "c1"));
+    let request = &receiver.wait_for(1)[0];
+    assert_eq!(request.header("content-type"), Some("application/cloudevents+json"));
+    let (document, headers) = (request.json(), [("content-type", "application/cloudevents+json")]);
+    assert_eq!((&document["specversion"], &document["subject"]), (&json!("1.0"), &json!("c1")));
+    second.api().request("POST", "/v1/events", &headers, request.body()).expect(202);
+    let taken = &second.list("/v1/events")[0];
+    for member in ["type", "company", "domain", "source", "data"] {
+        assert_eq!(taken[member], daemon.list("/v1/events")[0][member], "{member}");
+    }
+    let form = json!({"company": "acme", "url": "http://127.0.0.1:9/", "events": ["*"], "layout": "cloudevents", "format": "form"});
+    assert_eq!(daemon.api().post("/v1/subscriptions", &form).expect_problem(&[422])["errors"][0]["pointer"], "/layout");
+}

@@ -26,7 +26,7 @@ pub(super) struct Settings {
     #[arg(long)]
     format: Option<String>,
 
-    /// envelope (default) or flat
+    /// envelope (default), flat or cloudevents
     #[arg(long)]
     layout: Option<String>,
 

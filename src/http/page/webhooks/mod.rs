@@ -218,6 +218,7 @@ pub(super) fn preview(visit: &Visit) -> Result<Reply, Problem> {
     let headers = headers.into_iter().filter(|(name, _)| name != "hookswitch-test").collect();
     let receivers = snippets::of(&url, format.as_str(), layout.as_str())?;
     let body = String::from_utf8_lossy(&body);
-    let body = if format == Format::Json { pretty(&body) } else { fields(&body) };
+    let is_json = format == Format::Json || layout == Layout::CloudEvents;
+    let body = if is_json { pretty(&body) } else { fields(&body) };
     json(hyper::StatusCode::OK, &Preview { headers, body, receivers })
 }
