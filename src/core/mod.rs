@@ -28,6 +28,7 @@ pub mod json;
 pub mod own_headers;
 pub mod path;
 pub mod payload;
+pub mod permission;
 mod phone;
 pub mod preset;
 pub mod proxy;

@@ -236,6 +236,28 @@ impl Outgoing {
         own.chain(self.auth.is_some().then_some(AUTHORIZATION))
     }
 
+    /// The request for permission to deliver to a subscription (CloudEvents 1.0.2, 'HTTP 1.1 Web Hooks for Event
+    /// Delivery', section 4.1.1), to be sent with OPTIONS: `origin` is the DNS name that events come from.
+    pub fn permission(subscription: &Subscription, origin: &str) -> Self {
+        let mut headers = vec![header("User-Agent", USER_AGENT), header("WebHook-Request-Origin", origin)];
+        // A minute's worth: the standard counts so.
+        let rate = subscription.rate_per_second.map(|rate| u64::from(rate) * 60);
+        headers.extend(rate.map(|rate| header("WebHook-Request-Rate", rate.to_string())));
+        Self {
+            url: subscription.url.clone(),
+            headers,
+            own_headers: Vec::new(),
+            client_certificate: subscription.client_certificate.clone(),
+            body: Vec::new(),
+            format: subscription.format,
+            layout: subscription.layout,
+            nested: subscription.nested,
+            is_templated: false,
+            auth: None,
+            success: SuccessRule::default(),
+        }
+    }
+
     /// For the log: values of secret headers are omitted.
     pub fn sent(&self) -> Sent {
         let standard = self.headers.iter().map(|(name, value)| (name.clone(), Some(value.clone())));

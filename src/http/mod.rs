@@ -57,6 +57,7 @@ mod events;
 mod export;
 mod fair_limit;
 mod forwarded;
+mod handshake;
 mod health;
 mod idempotency_key;
 mod listener;

@@ -10,8 +10,8 @@ use super::problem::Problem;
 use super::reply::Reply;
 use super::request::Authorised;
 use super::{
-    backlog, backup, calls, deliveries, erasures, event_types, events, log, messages, metrics, probes, report, stats,
-    subscriptions, target, tokens,
+    backlog, backup, calls, deliveries, erasures, event_types, events, handshake, log, messages, metrics, probes,
+    report, stats, subscriptions, target, tokens,
 };
 use crate::core::event::CallId;
 use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId, TokenId};
@@ -37,6 +37,7 @@ pub(super) enum Resource {
     Secret(SubscriptionId),
     RotateSecret(SubscriptionId),
     TestStored(SubscriptionId),
+    Handshake(SubscriptionId),
     Owed(SubscriptionId),
     Replay(SubscriptionId),
     Discard(SubscriptionId),
@@ -81,6 +82,7 @@ pub(super) fn find(path: &str) -> Option<Resource> {
             ["subscriptions", id, "secret"] => Resource::Secret(id.parse().ok()?),
             ["subscriptions", id, "rotate-secret"] => Resource::RotateSecret(id.parse().ok()?),
             ["subscriptions", id, "test"] => Resource::TestStored(id.parse().ok()?),
+            ["subscriptions", id, "handshake"] => Resource::Handshake(id.parse().ok()?),
             ["subscriptions", id, "events"] => Resource::Owed(id.parse().ok()?),
             ["subscriptions", id, "replay"] => Resource::Replay(id.parse().ok()?),
             ["subscriptions", id, "discard"] => Resource::Discard(id.parse().ok()?),
@@ -117,6 +119,7 @@ impl Resource {
             | Self::Discard(_)
             | Self::RotateSecret(_)
             | Self::TestStored(_)
+            | Self::Handshake(_)
             | Self::TestUrl
             | Self::Preview
             | Self::Messages
@@ -179,6 +182,7 @@ async fn answer_other(resource: Resource, request: Authorised) -> Result<Reply, 
         (R::Secret(id), _) => subscriptions::secret(&request.permit(Admin)?, id),
         (R::RotateSecret(id), _) => subscriptions::rotate_secret(request.permit(Admin)?, id).await,
         (R::TestStored(id), _) => probes::stored(request.permit(Admin)?, id).await,
+        (R::Handshake(id), _) => handshake::ask(request.permit(Admin)?, id).await,
         (R::Owed(id), _) => backlog::events_between(request.permit(Read)?, id).await,
         (R::Replay(id), _) => backlog::replay(request.permit(Admin)?, id).await,
         (R::Discard(id), _) => backlog::discard(request.permit(Admin)?, id).await,

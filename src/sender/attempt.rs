@@ -59,6 +59,22 @@ pub(super) fn post(
         result = exchange(lone, &request, target);
         marks = marks::end();
     }
+    reported(begin, marks, result)
+}
+
+/// Asks with OPTIONS, over a fresh connection of `lone`, within the time.
+pub(super) fn ask(lone: &Agent, request: &Outgoing, target: &Uri, limits: Limits) -> Report {
+    let begin = Instant::now();
+    marks::begin(begin, begin + limits.whole, limits.connect);
+    let asked = with_headers(lone.options(target), request.headers.iter().map(pair), target).and_then(|built| {
+        let response = built.call().map_err(|error| Failure::from_ureq(error, marks::phase()))?;
+        marks::enter(Phase::Receive);
+        Ok(read_body(response))
+    });
+    reported(begin, marks::end(), asked)
+}
+
+fn reported(begin: Instant, mut marks: Option<Marks>, result: Result<Received, Failure>) -> Report {
     let address = marks.as_ref().and_then(|marks| marks.address).map(|address| address.to_string());
     let head = marks.as_mut().and_then(|marks| marks.head.take());
     let (outcome, note) = outcome(head, result);
@@ -135,14 +151,25 @@ fn exchange(agent: &Agent, request: &Signed<'_>, target: &Uri) -> Result<Receive
 /// The request, with header names in their original case.
 fn build(agent: &Agent, request: &Signed<'_>, target: &Uri) -> Result<RequestBuilder<WithBody>, Failure> {
     let Signed { request, authorization } = request;
-    let (length, host) = (request.body.len().to_string(), host(target));
-    let standard = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let length = request.body.len().to_string();
+    let standard = request.headers.iter().map(pair);
     let own = request.own_headers.iter().map(|header| (header.name.as_str(), header.value.expose()));
     let signs_in = authorization.iter().map(|value| (AUTHORIZATION, value.expose()));
-    let mut built = agent.post(target);
-    for (name, value) in
-        standard.chain(own).chain(signs_in).chain([("Host", host.as_str()), ("Content-Length", length.as_str())])
-    {
+    let all = standard.chain(own).chain(signs_in).chain([("Content-Length", length.as_str())]);
+    with_headers(agent.post(target), all, target)
+}
+
+fn pair((name, value): &(String, String)) -> (&str, &str) {
+    (name, value)
+}
+
+fn with_headers<'h, Body>(
+    mut built: RequestBuilder<Body>,
+    headers: impl Iterator<Item = (&'h str, &'h str)>,
+    target: &Uri,
+) -> Result<RequestBuilder<Body>, Failure> {
+    let host = host(target);
+    for (name, value) in headers.map(|(name, value)| (name, value.to_owned())).chain([("Host", host)]) {
         let good = HeaderName::from_bytes(name.as_bytes()).is_ok() && HeaderValue::from_bytes(value.as_bytes()).is_ok();
         if !good {
             return Err(unsendable(&format!("header `{name}`")));

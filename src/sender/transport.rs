@@ -176,6 +176,23 @@ impl Transport {
         }
     }
 
+    /// Asks with OPTIONS, over a fresh connection and under the rules of any request; `request` has no body.
+    pub fn ask(&self, request: &Outgoing) -> Report {
+        let begin = Instant::now();
+        let target = match self.target(&request.url) {
+            Ok(target) => target,
+            Err(failure) => return failed(failure, begin.elapsed()),
+        };
+        let limits = Limits { whole: self.timeout.min(LONGEST), connect: self.connect_timeout.min(LONGEST) };
+        match self.agents.lone(request.client_certificate.as_ref()) {
+            Ok(lone) => {
+                let asked = caught(|| attempt::ask(&lone, request, &target, limits));
+                asked.unwrap_or_else(|failure| failed(failure, begin.elapsed()))
+            }
+            Err(bad) => failed(unusable(bad), begin.elapsed()),
+        }
+    }
+
     /// Closes the connections of receivers that were not called for a while. Calls do that as well; this is for when
     /// there are none.
     pub fn close_unused(&self) {

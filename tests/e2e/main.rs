@@ -14,7 +14,7 @@ mod access;
 mod addresses;
 mod alerts;
 mod answers;
-mod asymmetric;
+
 mod backlog;
 mod backup;
 mod bad_input;
@@ -66,6 +66,7 @@ mod service;
 mod space;
 #[path = "../harness/stand_ins.rs"]
 mod stand_ins;
+mod standards;
 mod stats;
 mod store_config;
 mod subscriptions;

@@ -1,4 +1,4 @@
-//! v1a of Standard Webhooks: signatures that are checked with a public key.
+//! Standards that some receivers ask for: v1a of Standard Webhooks, and the handshake of CloudEvents' web hooks.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::daemon::Daemon;
 use crate::platform::event;
-use crate::receiver::{Received, Receiver};
+use crate::receiver::{Answer, Received, Receiver};
 
 /// Whether a receiver that has `public_key` believes the request.
 fn believes(public_key: &str, request: &Received) -> bool {
@@ -44,4 +44,41 @@ fn signatures_are_checked_with_the_public_key_also_across_a_rotation() {
     let shown = daemon.api().get(&other.path()).expect(200).json();
     assert_eq!((&shown["signature"], &shown["public_keys"]), (&json!("v1"), &Value::Array(Vec::new())));
     daemon.api().patch(&other.path(), &json!({"signature": "v2"})).expect_problem(&[422]);
+}
+
+#[test]
+fn a_receiver_is_asked_for_permission_on_request() {
+    let daemon = Daemon::start();
+    let receiver = Receiver::start(|request| match (request.method.as_str(), request.path.as_str()) {
+        ("OPTIONS", "/yes") => {
+            let origin = request.header("webhook-request-origin").unwrap_or_default().to_owned();
+            Answer::status(200).header("WebHook-Allowed-Origin", origin).header("WebHook-Allowed-Rate", "120")
+        }
+        ("OPTIONS", _) => Answer::status(405),
+        _ => Answer::status(200),
+    });
+    let ask = |url: &str| {
+        let made = daemon.subscribe(url, json!({"layout": "cloudevents", "rate_per_second": 5}));
+        daemon
+            .api()
+            .post(&format!("{}/handshake", made.path()), &json!({"origin": "events.acme.example"}))
+            .expect(200)
+            .json()
+    };
+    let yes = ask(&receiver.url("/yes"));
+    assert_eq!(
+        (&yes["allowed"], &yes["allowed_rate"], &yes["response"]),
+        (&json!(true), &json!(120), &json!(200)),
+        "{yes}"
+    );
+    let asked = &receiver.requests_to("/yes")[0];
+    assert_eq!((asked.header("webhook-request-rate"), asked.body().len()), (Some("300"), 0));
+    let no = ask(&receiver.url("/no"));
+    assert!(no["allowed"] == false && no["message"].as_str().unwrap().contains("405"), "{no}");
+    let refused = ask("http://127.0.0.1:1/");
+    assert_eq!((&refused["allowed"], &refused["error"]), (&json!(false), &json!("connection_refused")));
+    let made = daemon.subscribe(&receiver.url("/yes"), json!({}));
+    for wrong in [json!({}), json!({"origin": "https://x"}), json!({"origin": "a", "b": 1})] {
+        daemon.api().post(&format!("{}/handshake", made.path()), &wrong).expect_problem(&[422]);
+    }
 }
