@@ -14,7 +14,6 @@ mod access;
 mod addresses;
 mod alerts;
 mod answers;
-
 mod backlog;
 mod backup;
 mod bad_input;

@@ -1,5 +1,8 @@
 //! Records of subscriptions: encodings and sealing.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::*;
 use crate::core::auth::{Auth, ClientCredentials, CredentialsIn};
 use crate::core::filter::Filter;
@@ -177,4 +180,19 @@ fn what_cannot_be_compiled_any_more_is_kept() {
     let value = SubscriptionRecord::new(&before, false).to_value();
     let read = SubscriptionRecord::of_value(&value).unwrap().unsealed(&Keyring::default()).unwrap();
     assert_eq!(read.subscription, before);
+}
+
+/// As written when version 5 came to be; disks have such.
+#[test]
+fn a_record_of_the_fifth_version_is_read_for_good() {
+    const FROZEN: &str = "BQcHBGFjbWUAABNodHRwOi8vMTI3LjAuMC4xOjkvBGpzb24IZW52ZWxvcGUAAAEFWC1LZXkBawAAAARjYWxsAAD9AGxQxKABAAD9\
+        AGxQxKABAAAgBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcAAAhicmFja2V0cwEKe3sgZGF0YSB9fRBhcHBsaWNhdGlvbi9qc29u\
+        AAELZGF0YS54ID09IDEHMnh4XzN4eAEBAy9vawR0cnVlARlvYXV0aDJfY2xpZW50X2NyZWRlbnRpYWxzAm1lGGh0dHBzOi8vaWQuZXhhbXBs\
+        ZS90b2tlbgEBYQAEYm9keQRib3RoARNhdXRoLXNlY3JldC1odW50ZXI0AA==";
+    let value = STANDARD.decode(FROZEN).unwrap();
+    let read = SubscriptionRecord::of_value(&value).unwrap();
+    assert_eq!(read.to_value(), value);
+    let before = targeted(signing_in().pop().unwrap());
+    let before = Subscription { client_certificate: None, previous_secret: None, ..before };
+    assert_eq!(read.unsealed(&Keyring::default()).unwrap().subscription, before);
 }
