@@ -80,15 +80,20 @@ def before_call(context, case, kwargs):
     for document in (document for document in documents if isinstance(document, dict)):
         document.pop("client_cert", None)
         document.pop("client_key", None)
+        # Of what cannot be together, one: also with what is stored, which a change does not name.
         if document.get("layout") == "cloudevents":
             document["format"] = "json"
-        # Of what cannot be together, one; and what only goes with another, with it.
+        elif document.get("format") == "form":
+            document.setdefault("layout", "envelope")
         if document.get("preset"):
-            document.pop("template", None)
-            # A preset may want its own URL.
+            document.pop("content_type", None)
+            document["template"] = None
+            # This one wants a URL of its own.
             if document["preset"] == "salesforce_web_to_lead":
                 document["preset"] = "slack"
-        if not document.get("template"):
+        elif document.get("template"):
+            document["preset"] = None
+        else:
             document.pop("content_type", None)
         # A pattern cannot express base64 of whole bytes.
         if document.get("secret"):

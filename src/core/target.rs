@@ -53,6 +53,16 @@ impl Default for Target {
 }
 
 impl Target {
+    /// Keeps from an earlier version what has not changed: what is compiled, and the failures counted.
+    pub fn keep_of(&mut self, earlier: &Self) {
+        if self.template == earlier.template {
+            self.template.clone_from(&earlier.template);
+        }
+        if self.filter == earlier.filter {
+            self.filter.clone_from(&earlier.filter);
+        }
+    }
+
     /// Whether v1a signatures are sent.
     pub fn is_asymmetric(&self) -> bool {
         self.signatures != Signatures::Symmetric

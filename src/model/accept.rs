@@ -162,6 +162,7 @@ fn deliveries_for(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::subscription_input;
     use crate::model::in_memory::{InMemory, draft, event, filtered};
     use crate::model::subscriptions;
 
@@ -208,6 +209,15 @@ mod tests {
             state.subscription.target.filter.as_ref().unwrap().failures().0
         };
         assert_eq!([1, 2, 3].map(|number| failures(&engine, number)), [0, 0, 2]);
+        let id = lock(&engine.registry).all().nth(2).unwrap().subscription.id;
+        let patch = |text: &str| {
+            let catalogue = crate::core::catalogue::Catalogue::new(Vec::new()).unwrap();
+            subscription_input::Change::from_json(crate::core::json::parse(text).unwrap(), &catalogue).unwrap()
+        };
+        engine.decide(|turn| subscriptions::change(turn, id, &patch(r#"{"description":"x"}"#))).0.unwrap();
+        assert_eq!(failures(&engine, 3), 2, "another setting changed");
+        engine.decide(|turn| subscriptions::change(turn, id, &patch(r#"{"filter":"data.n"}"#))).0.unwrap();
+        assert_eq!(failures(&engine, 3), 0, "it is another filter");
     }
 
     #[test]

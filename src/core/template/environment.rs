@@ -44,15 +44,14 @@ pub(super) struct Compiled {
 }
 
 /// Compiles a template, on a thread of its own with a deep stack: the engine's parser makes trees as deep as the text
-/// is long.
-pub(super) fn compile(source: &str) -> Result<Compiled, TemplateFault> {
-    let compiled = thread::scope(|scope| {
+/// is long. `None` if that thread cannot be started at present.
+pub(super) fn compile(source: &str) -> Option<Result<Compiled, TemplateFault>> {
+    thread::scope(|scope| {
         let builder = thread::Builder::new().name("template".to_owned()).stack_size(STACK);
-        let spawned = builder.spawn_scoped(scope, || compile_here(source));
-        spawned.ok().and_then(|thread| thread.join().ok())
-    });
-    let busy = "it cannot be compiled at present: this server could not start a thread for it";
-    compiled.unwrap_or_else(|| Err(TemplateFault { line: None, detail: busy.to_owned() }))
+        let spawned = builder.spawn_scoped(scope, || compile_here(source)).ok()?;
+        let panicked = |_| Err(TemplateFault { line: None, detail: "it ends the compiler, which is a bug".to_owned() });
+        Some(spawned.join().unwrap_or_else(panicked))
+    })
 }
 
 fn compile_here(source: &str) -> Result<Compiled, TemplateFault> {

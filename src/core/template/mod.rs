@@ -12,7 +12,7 @@ mod syntax;
 mod values;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use minijinja::{ErrorKind, Value};
 
@@ -39,7 +39,8 @@ pub const CONTENT_TYPE: &str = "application/json";
 pub struct Template {
     source: Arc<str>,
     content_type: Arc<str>,
-    compiled: Arc<Result<Compiled, TemplateFault>>,
+    /// Compiled when it is first used: most of those that are read from the disk are not, for a while.
+    compiled: Arc<OnceLock<Result<Compiled, TemplateFault>>>,
 }
 
 impl PartialEq for Template {
@@ -59,8 +60,17 @@ impl fmt::Debug for Template {
 impl Template {
     /// A template. One that cannot be compiled is kept, and fails when it is rendered.
     pub fn new(source: &str, content_type: &str) -> Self {
-        let compiled = Arc::new(environment::compile(source));
-        Self { source: source.into(), content_type: content_type.into(), compiled }
+        Self { source: source.into(), content_type: content_type.into(), compiled: Arc::default() }
+    }
+
+    fn compiled(&self) -> Result<&Compiled, TemplateFault> {
+        if let Some(found) = self.compiled.get() {
+            return found.as_ref().map_err(Clone::clone);
+        }
+        let busy = "it cannot be compiled at present: this server could not start a thread for it";
+        let busy = || TemplateFault { line: None, detail: busy.to_owned() };
+        let made = environment::compile(&self.source).ok_or_else(busy)?;
+        self.compiled.get_or_init(|| made).as_ref().map_err(Clone::clone)
     }
 
     /// The same with another content type.
@@ -84,7 +94,7 @@ impl Template {
     /// # Errors
     /// The fault.
     pub fn check(&self) -> Result<(), TemplateFault> {
-        let compiled = self.compiled.as_ref().as_ref().map_err(Clone::clone)?;
+        let compiled = self.compiled()?;
         match compiled.unknown.clone() {
             Some(detail) => Err(TemplateFault { line: None, detail }),
             None => Ok(()),
@@ -96,7 +106,7 @@ impl Template {
     /// # Errors
     /// The fault: of the template, or of a result that is not what its content type says.
     pub fn render(&self, event: &Event, url: &str) -> Result<Vec<u8>, TemplateFault> {
-        let compiled = self.compiled.as_ref().as_ref().map_err(Clone::clone)?;
+        let compiled = self.compiled()?;
         let escaping = Escaping::of(&self.content_type);
         let rendering = Arc::new(Rendering::new(escaping));
         let envelope = Arc::new(Envelope::of(event, parameters(url), Value::from_dyn_object(Arc::clone(&rendering))));

@@ -98,7 +98,7 @@ impl io::Write for Writer<'_> {
         self.write_all(bytes).map(|()| bytes.len())
     }
 
-    /// The engine hands on empty writes, too, by which [`format`] knows where its output goes.
+    /// The engine hands on empty writes, too, by which [`format()`] knows where its output goes.
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.rendering.reached.store(true, Ordering::Relaxed);
         if self.bytes.len() + bytes.len() > OUTPUT_MOST {
