@@ -20,6 +20,8 @@ use crate::secure_receivers::{Secure, trusting};
 use crate::upgrade::{check_facts, facts, thawed};
 
 const VALUE: &str = "header-value-hunter2-of-a-webhook";
+/// The token by which a webhook signs in.
+const TOKEN: &str = "bearer-token-hunter3-of-a-webhook";
 
 /// Writes a key file with these keys; the same number is the same key.
 fn key_file(home: &Home, numbers: &[u8]) -> PathBuf {
@@ -83,13 +85,15 @@ impl Cast {
         let clients = Authority::new();
         let (plain, client) = (Receiver::willing(), clients.issue(&["hookswitch"]));
         let secure = Secure::start(&authority.issue(&["localhost"]), Some(&clients));
-        let own = daemon.subscribe(&plain.url("/"), json!({"headers": {"X-Key": VALUE}}));
+        let auth = json!({"type": "bearer", "token": TOKEN});
+        let own = daemon.subscribe(&plain.url("/"), json!({"headers": {"X-Key": VALUE}, "auth": auth}));
         let shown = json!({"client_cert": client.cert, "client_key": client.key});
         let mutual = daemon.subscribe(&secure.url(), shown);
         let rotated = daemon.api().post(&format!("{}/rotate-secret", own.path()), &json!({})).expect(200).json();
         let second = rotated["secret"].as_str().expect("a secret").to_owned();
         let mut secrets = Secrets::default();
         secrets.text(VALUE);
+        secrets.text(TOKEN);
         secrets.key(&client.key);
         for secret in [&own.secret, &second, &mutual.secret] {
             secrets.signing(secret);
@@ -105,6 +109,7 @@ impl Cast {
         let requests = self.plain.wait_until("the event", |all| all.iter().any(|request| request.call() == call));
         let request = requests.iter().find(|request| request.call() == call).expect("it came");
         assert_eq!((request.signatures(), request.header("x-key")), (2, Some(VALUE)), "{request:?}");
+        assert_eq!(request.header("authorization"), Some(format!("Bearer {TOKEN}").as_str()), "{request:?}");
         assert!(request.is_signed_with(&self.own.secret) && request.is_signed_with(&self.second), "{request:?}");
         let shown = self.secure.wait_for(before + 1);
         assert_eq!(shown.last().and_then(Option::as_deref), Some(&*self.client.chain()[0]));
