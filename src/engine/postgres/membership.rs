@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use crate::core::shards::ShardSet;
+use crate::core::shards::{SHARDS, ShardSet};
 use crate::core::time::Moment;
 use crate::engine::postgres::cluster::channel;
 use crate::engine::postgres::commit::{self, Marks, Position};
@@ -13,8 +13,8 @@ use crate::engine::postgres::connection::Connection;
 use crate::engine::postgres::id::Id;
 use crate::engine::postgres::lease::Lease;
 use crate::engine::postgres::members::{self, About, Members};
-use crate::engine::postgres::ownership::{self, Sight, Step};
-use crate::engine::postgres::writer::{Failed, Membership, Writer, in_words};
+use crate::engine::postgres::ownership::{self, Membership, Sight, Step};
+use crate::engine::postgres::writer::{Failed, Writer, in_words};
 use crate::model::error::{Outage, StoreError};
 use crate::model::notice::StoreEvent;
 use crate::model::turn::fresh_bits;
@@ -29,7 +29,7 @@ impl Writer {
         }
     }
 
-    fn try_settle_shards(&mut self) -> Result<(), Failed> {
+    pub(super) fn try_settle_shards(&mut self) -> Result<(), Failed> {
         self.begin()?;
         self.membership.changed = false;
         let seen = self.changes.on_connection(members::read)?;
@@ -57,9 +57,12 @@ impl Writer {
         let before = std::mem::replace(&mut membership.owned, owned).without(&membership.leaving);
         membership.leaving = membership.leaving.without(&released).with(&step.give_up).common(&owned);
         membership.released = ShardSet::NONE;
-        let changed = owned.without(&membership.leaving) != before;
+        let sends = owned.without(&membership.leaving);
+        let changed = sends != before;
         self.handler.lead(self.membership.leads());
         if changed {
+            let (sends, daemons) = (sends.len(), seen.members.len() - step.dead.len());
+            tracing::info!("this daemon sends for {sends} of {SHARDS} shards; daemons: {daemons}");
             self.announce(vec![self.own()]);
         }
         Ok(())

@@ -47,6 +47,28 @@ impl Step {
     }
 }
 
+/// What this daemon is among the others.
+#[derive(Debug, Default)]
+pub(super) struct Membership {
+    /// The shards that it owns.
+    pub(super) owned: ShardSet,
+    /// Those of them that it is giving up, and no longer sends for.
+    pub(super) leaving: ShardSet,
+    /// Those that the dispatcher has nothing in flight of any more.
+    pub(super) released: ShardSet,
+    /// Whether there is no other daemon.
+    pub(super) alone: bool,
+    /// Whether others have joined or left, or shards have changed hands, since it was last looked at.
+    pub(super) changed: bool,
+}
+
+impl Membership {
+    /// Whether it does what is done once for all.
+    pub(super) const fn leads(&self) -> bool {
+        self.owned.contains(Shard::LEADING)
+    }
+}
+
 /// The shards of an owner.
 pub(super) fn owned_by(owners: &[Option<Id>], node: Id) -> ShardSet {
     let own = |(shard, owner): (Shard, &Option<Id>)| (*owner == Some(node)).then_some(shard);

@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::core::id::SubscriptionNumber;
-use crate::core::shards::{Shard, ShardSet};
 use crate::core::time::{Moment, Timestamp};
 use crate::engine::postgres::changes::{Changed, Changes};
 use crate::engine::postgres::commit::{self, Marks, Rows, Said};
@@ -20,6 +19,7 @@ use crate::engine::postgres::follow::{self, News};
 use crate::engine::postgres::id::Id;
 use crate::engine::postgres::lease::Lease;
 use crate::engine::postgres::members::About;
+use crate::engine::postgres::ownership::Membership;
 use crate::engine::postgres::retention;
 use crate::engine::queue::{Batch, Control};
 use crate::engine::{Answers, Listeners};
@@ -73,28 +73,6 @@ pub(super) struct Writer {
 
 /// Makes a handler whose ids follow one, and which carries out the fan-outs with these ids.
 pub(super) type MakeHandler = Box<dyn Fn(Settings, u128, &[u128]) -> Result<Handler, StoreError> + Send>;
-
-/// What this daemon is among the others.
-#[derive(Debug, Default)]
-pub(super) struct Membership {
-    /// The shards that it owns.
-    pub(super) owned: ShardSet,
-    /// Those of them that it is giving up, and no longer sends for.
-    pub(super) leaving: ShardSet,
-    /// Those that the dispatcher has nothing in flight of any more.
-    pub(super) released: ShardSet,
-    /// Whether there is no other daemon.
-    pub(super) alone: bool,
-    /// Whether others have joined or left, or shards have changed hands, since it was last looked at.
-    pub(super) changed: bool,
-}
-
-impl Membership {
-    /// Whether it does what is done once for all.
-    pub(super) const fn leads(&self) -> bool {
-        self.owned.contains(Shard::LEADING)
-    }
-}
 
 /// What the writer keeps between two iterations.
 #[derive(Default)]
@@ -264,6 +242,18 @@ impl Writer {
         if found.batch == self.batch { Ok(()) } else { self.take_over_news(true) }
     }
 
+    /// The same, as one of the daemons: if others have joined or left meanwhile, or have taken over from this one, that is
+    /// settled first.
+    fn begin_as_member(&mut self) -> Result<(), Failed> {
+        self.begin()?;
+        if self.membership.changed {
+            self.changes.on_connection(commit::unlock)?;
+            self.try_settle_shards()?;
+            self.begin()?;
+        }
+        Ok(())
+    }
+
     /// Takes over what others have committed.
     fn look_for_news(&mut self) {
         if std::mem::take(&mut self.state.news)
@@ -315,7 +305,7 @@ impl Writer {
 
     /// Decides and commits these commands and the results that are not recorded yet.
     fn commit(&mut self, mut commands: Vec<Command>) -> Result<(), Ended> {
-        if let Err((error, refusal)) = self.begin() {
+        if let Err((error, refusal)) = self.begin_as_member() {
             commands.into_iter().for_each(|command| command.refuse_with(&error));
             self.lose(Vec::new(), None, &refusal.0);
             return Ok(());
