@@ -36,6 +36,11 @@ schemathesis.openapi.format("sms", st.text(st.characters(codec="utf-8"), max_siz
 schemathesis.openapi.format("widget-id", st.from_regex(r"\A[A-Za-z0-9_-]{1,64}\Z"))
 schemathesis.openapi.format("media-type", st.sampled_from(["image/jpeg", "video/mp4", "text/vcard; charset=utf-8"]))
 schemathesis.openapi.format("cursor", st.just(SOME_CURSOR))
+schemathesis.openapi.format("template", st.sampled_from(['{"text": {{ data.lead_phone }}}', "{{ data }}", '{"a": "{{ type }}"}']))
+schemathesis.openapi.format("content-type", st.sampled_from(["application/json", "application/problem+json"]))
+schemathesis.openapi.format("filter", st.sampled_from(["type", "data.duration|int > 60", 'source in ["api", "widget"]']))
+schemathesis.openapi.format("auth-secret", st.from_regex(r"\A[A-Za-z0-9]{1,40}\Z"))
+schemathesis.openapi.format("line", st.from_regex(r"\A[A-Za-z0-9 ]{1,40}\Z"))
 # Matching certificates and keys are covered by the daemon's own tests: they are left out below.
 schemathesis.openapi.format("certificate", st.just("client_cert"))
 schemathesis.openapi.format("private-key", st.just("client_key"))
@@ -75,6 +80,21 @@ def before_call(context, case, kwargs):
     for document in (document for document in documents if isinstance(document, dict)):
         document.pop("client_cert", None)
         document.pop("client_key", None)
+        # Of what cannot be together, one: also with what is stored, which a change does not name.
+        if document.get("layout") == "cloudevents":
+            document["format"] = "json"
+        elif document.get("format") == "form":
+            document.setdefault("layout", "envelope")
+        if document.get("preset"):
+            document.pop("content_type", None)
+            document["template"] = None
+            # This one wants a URL of its own.
+            if document["preset"] == "salesforce_web_to_lead":
+                document["preset"] = "slack"
+        elif document.get("template"):
+            document["preset"] = None
+        else:
+            document.pop("content_type", None)
         # A pattern cannot express base64 of whole bytes.
         if document.get("secret"):
             document["secret"] = "whsec_" + base64.b64encode(os.urandom(32)).decode()

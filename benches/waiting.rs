@@ -19,6 +19,7 @@ use hookswitch::core::attempt::Outcome as Ending;
 use hookswitch::core::id::SubscriptionId;
 use hookswitch::core::request::Outgoing;
 use hookswitch::core::subscription::{Format, Layout, Nested};
+use hookswitch::core::success::SuccessRule;
 use hookswitch::sender::{Done, Pool, Transport, TransportSettings};
 
 use load::Outcome;
@@ -242,6 +243,9 @@ fn outgoing(url: &str) -> Outgoing {
         format: Format::Json,
         layout: Layout::Envelope,
         nested: Nested::Brackets,
+        is_templated: false,
+        auth: None,
+        success: SuccessRule::default(),
     }
 }
 

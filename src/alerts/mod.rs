@@ -23,6 +23,7 @@ use crate::core::attempt::{Outcome, Report};
 use crate::core::id::{AlertId, IdSource};
 use crate::core::request::Outgoing;
 use crate::core::subscription::Secret;
+use crate::core::success::SuccessRule;
 use crate::core::time::Timestamp;
 
 use self::rules::{AlertContent, AlertRules, Look, Sighting};
@@ -288,7 +289,7 @@ impl Poster {
 /// Why an alert was not accepted; `None` if it was.
 fn trouble(report: &Report) -> Option<String> {
     match &report.outcome {
-        Outcome::Answered(answer) if answer.is_success() => None,
+        Outcome::Answered(answer) if SuccessRule::default().accepts(answer) => None,
         Outcome::Answered(answer) => Some(format!("it was answered {}", answer.status)),
         Outcome::Failed { fault, detail } if detail.is_empty() => Some(fault.to_string()),
         Outcome::Failed { detail, .. } => Some(detail.clone()),

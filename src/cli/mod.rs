@@ -79,7 +79,7 @@ enum Command {
     Test(probe::Test),
     Send(send::Send),
     Message(message::Message),
-    Subscription(subscription::Subscription),
+    Subscription(Box<subscription::Subscription>),
     Log(log::Log),
     Call(call::Call),
     Conversations(conversations::Conversations),

@@ -35,13 +35,21 @@ pub(super) struct Test {
     #[arg(long)]
     format: Option<String>,
 
-    /// envelope or flat
+    /// envelope, flat or cloudevents
     #[arg(long)]
     layout: Option<String>,
 
     /// Lists in a form: brackets or json
     #[arg(long)]
     nested: Option<String>,
+
+    /// A body for slack, teams, google_chat …
+    #[arg(long)]
+    preset: Option<String>,
+
+    /// A file with a template of the body
+    #[arg(long, value_name = "FILE")]
+    template: Option<PathBuf>,
 
     /// The event type whose sample is posted
     #[arg(long, value_name = "TYPE")]
@@ -122,12 +130,20 @@ impl Test {
 
     fn body(&self) -> Result<Value, Failure> {
         let mut body = Map::from_iter([("url".to_owned(), json!(self.target))]);
-        for (name, value) in
-            [("format", &self.format), ("layout", &self.layout), ("nested", &self.nested), ("event", &self.event)]
-        {
+        for (name, value) in [
+            ("format", &self.format),
+            ("layout", &self.layout),
+            ("nested", &self.nested),
+            ("event", &self.event),
+            ("preset", &self.preset),
+        ] {
             if let Some(value) = value {
                 body.insert(name.to_owned(), json!(value));
             }
+        }
+        if let Some(file) = &self.template {
+            let wrong = |error| Failure::usage(format!("--template: {}: {error}", file.display()));
+            body.insert("template".to_owned(), json!(std::fs::read_to_string(file).map_err(wrong)?));
         }
         if !self.headers.is_empty() {
             body.insert("headers".to_owned(), Value::Object(HeaderArg::object(&self.headers)));

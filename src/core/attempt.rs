@@ -4,15 +4,17 @@
 
 use std::time::Duration;
 
+pub use super::answer::Answer;
 use super::delivery::{Delivery, State};
 use super::event::{CallId, Company, Domain, Event, EventType};
 use super::id::{AttemptId, DeliveryId, EventId, SubscriptionId};
 use super::subscription::{Format, Layout, Nested, Subscription};
+use super::success::SuccessRule;
 use super::text::words;
 use super::time::Timestamp;
 
 words! {
-    /// Why an attempt got no response.
+    /// Why an attempt got no response, or none that counts although its status does.
     Fault {
         /// The URL's host name is not known to DNS.
         NameNotFound = "name_not_found",
@@ -48,6 +50,12 @@ words! {
         Protocol = "protocol_error",
         /// The URL cannot be called.
         BadUrl = "bad_url",
+        /// The token to sign in with could not be fetched.
+        SignIn = "sign_in_failed",
+        /// The status is a success, but the body is not, by `success_body`.
+        UnexpectedBody = "unexpected_body",
+        /// The template of the body did not render.
+        Template = "template_failed",
         /// The event is gone from the store (retention) or cannot be read.
         EventUnavailable = "event_unavailable",
         /// Internal error: the attempt panicked.
@@ -68,36 +76,6 @@ words! {
         Wait = "wait",
         /// Reading the response's body.
         Receive = "receive",
-    }
-}
-
-/// A response as kept in the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// The status code.
-    pub status: u16,
-    /// The headers in order, with names as received; invalid UTF-8 is replaced by U+FFFD.
-    pub headers: Vec<(String, String)>,
-    /// The beginning of the body, with gzip or deflate decoded; at most [`Answer::BODY_KEPT`] bytes.
-    pub body: Vec<u8>,
-    /// Whether the body was longer.
-    pub truncated: bool,
-}
-
-impl Answer {
-    /// Maximum kept bytes of a response's body.
-    pub const BODY_KEPT: usize = 8 * 1024;
-    /// Maximum kept bytes of a response's headers (names and values).
-    pub const HEADERS_KEPT: usize = 8 * 1024;
-
-    /// The first value of the header `name`, in any case.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
-    }
-
-    /// Whether the status means success (2xx).
-    pub const fn is_success(&self) -> bool {
-        self.status >= 200 && self.status < 300
     }
 }
 
@@ -129,6 +107,19 @@ pub struct Report {
     pub phases: Vec<(Phase, Duration)>,
     /// The address connected to, with its port.
     pub address: Option<String>,
+}
+
+impl Report {
+    /// What the log has of it: the response, the fault, and the detail of that, or the note.
+    pub fn for_log(&self, rule: &SuccessRule) -> (Option<Answer>, Option<Fault>, String) {
+        match &self.outcome {
+            Outcome::Failed { fault, detail } => (None, Some(*fault), detail.clone()),
+            Outcome::Answered(answer) => match rule.fault_of_body(answer) {
+                Some(why) => (Some(answer.clone()), Some(Fault::UnexpectedBody), why),
+                None => (Some(answer.clone()), None, self.note.clone().unwrap_or_default()),
+            },
+        }
+    }
 }
 
 words! {
@@ -185,7 +176,7 @@ pub struct LogEntry {
     pub status: Status,
     /// The status code, if there was a response.
     pub response: Option<u16>,
-    /// Why there was none.
+    /// Why there was none, or why it does not count although its status does.
     pub error: Option<Fault>,
     /// Details of `error`; without one, what was wrong with the rest of a response ([`Report::note`]), or why the
     /// delivery ended without an attempt.
@@ -222,7 +213,7 @@ pub struct LogEntry {
     pub url: String,
     /// What was sent; `None` if the delivery ended without an attempt.
     pub sent: Option<Sent>,
-    /// The body sent, if it cannot be rendered from a stored event (a probe).
+    /// The body sent, if it cannot be rendered from a stored event (a probe, or a template, which may change).
     pub sent_body: Option<Vec<u8>>,
     /// The response.
     pub answer: Option<Answer>,

@@ -1,4 +1,4 @@
-//! The body of a delivery: envelope or flat, JSON or form.
+//! The body of a delivery: envelope, flat or CloudEvent, JSON or form.
 //!
 //! Rendering is deterministic: retries, the log and a receiver that fetches missed events all get the bytes sent
 //! first. `data` is never parsed into values and serialised again.
@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::event::Event;
 use super::form::{self, Written};
 use super::json;
+use super::path::segment;
 use super::subscription::{Format, Layout, Nested};
 
 /// A body, exactly as sent.
@@ -26,6 +27,8 @@ pub fn body(event: &Event, format: Format, layout: Layout, nested: Nested) -> Bo
     let written = match (format, layout) {
         (Format::Json, Layout::Envelope) => plain(envelope_json(event)),
         (Format::Json, Layout::Flat) => plain(flat_json(event)),
+        // As a form it is refused when it is set.
+        (_, Layout::CloudEvents) => plain(cloud_event(event)),
         (Format::Form, Layout::Envelope) => envelope_form(event, nested),
         (Format::Form, Layout::Flat) => flat_form(event, nested),
     };
@@ -33,11 +36,46 @@ pub fn body(event: &Event, format: Format, layout: Layout, nested: Nested) -> Bo
 }
 
 /// The value of `Content-Type`.
-pub const fn content_type(format: Format) -> &'static str {
-    match format {
-        Format::Json => "application/json",
-        Format::Form => "application/x-www-form-urlencoded",
+pub const fn content_type(format: Format, layout: Layout) -> &'static str {
+    match (format, layout) {
+        (_, Layout::CloudEvents) => "application/cloudevents+json",
+        (Format::Json, _) => "application/json",
+        (Format::Form, _) => "application/x-www-form-urlencoded",
     }
+}
+
+/// Why these two do not go together, as a part of a sentence.
+pub fn fault_of_layout(format: Format, layout: Layout) -> Option<&'static str> {
+    let is_none = format == Format::Form && layout == Layout::CloudEvents;
+    is_none.then_some("is JSON, and cannot be sent as a form: set `format` to `json`")
+}
+
+/// A CloudEvent (CloudEvents 1.0.2, 'JSON Event Format'): its source is a path of company and source, so that posting it
+/// to another Hookswitch makes the same event. `company` and `domain` are extensions.
+fn cloud_event(event: &Event) -> String {
+    let source = format!("/{}/{}", segment(event.company.as_str()), event.source);
+    let attributes = [
+        ("specversion", Some("1.0".to_owned())),
+        ("id", Some(event.id.to_string())),
+        ("source", Some(source)),
+        ("type", Some(event.event_type.to_string())),
+        ("time", Some(event.occurred_at.to_string())),
+        ("subject", Some(event.call.as_str().to_owned())),
+        ("company", Some(event.company.to_string())),
+        ("domain", event.domain.as_ref().map(ToString::to_string)),
+        ("datacontenttype", Some("application/json".to_owned())),
+    ];
+    let mut out = String::with_capacity(event.data.len() + 320);
+    out.push('{');
+    for (name, value) in attributes {
+        if let Some(value) = value {
+            out.push_str(&format!("\"{name}\":{},", json::quote(&value)));
+        }
+    }
+    out.push_str("\"data\":");
+    out.push_str(&event.data);
+    out.push('}');
+    out
 }
 
 /// The envelope's members before `data`, in order; `None` is null.
@@ -172,6 +210,30 @@ mod tests {
         for (data, wanted) in cases {
             assert_eq!(flat(data), wanted);
         }
+    }
+
+    #[test]
+    fn a_cloud_event_is_read_back_as_the_same_event() {
+        use crate::core::catalogue::Catalogue;
+        use crate::core::cloud_event::CloudEvent;
+        let mut event = event(DATA);
+        let text = rendered(&event, Format::Json, Layout::CloudEvents);
+        let head = "{\"specversion\":\"1.0\",\"id\":\"evt_01K400000028T5CY4TQKFF0492\",\
+                    \"source\":\"/acme%20%22%26%22%20sons/lead_connect\",\"type\":\"call.new\",\
+                    \"time\":\"2026-09-21T14:13:20.123Z\",\"subject\":\"c1\",\"company\":\"acme \\\"&\\\" sons\",\
+                    \"domain\":\"www.acme.example\",\"datacontenttype\":\"application/json\",\"data\":";
+        assert_eq!(text, format!("{head}{DATA}}}"));
+        let read = CloudEvent::structured(json::parse(&text).unwrap()).unwrap();
+        let read = read.event(&Catalogue::new(Vec::new()).unwrap(), None).unwrap();
+        assert_eq!(
+            (read.company, read.domain, read.source),
+            (event.company.clone(), event.domain.clone(), event.source)
+        );
+        assert_eq!((read.data.as_str(), read.occurred_at), (DATA, Some(event.occurred_at)));
+        event.domain = None;
+        assert!(!rendered(&event, Format::Json, Layout::CloudEvents).contains("domain"), "no attribute is null");
+        assert!(fault_of_layout(Format::Form, Layout::CloudEvents).is_some());
+        assert_eq!(content_type(Format::Json, Layout::CloudEvents), "application/cloudevents+json");
     }
 
     #[test]

@@ -8,15 +8,22 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use super::attempt::Sent;
+use super::auth::Auth;
 use super::catalogue::{Entry, data_keys};
 use super::client_certificate::ClientCertificate;
 use super::event::{Company, Domain, Event, Source};
 use super::id::{AlertId, DeliveryId, EventId};
 use super::json;
 use super::payload::{self, Body};
-use super::signature::sign;
+use super::signature::{sign, sign_asymmetric};
 use super::subscription::{Format, Header, Layout, Nested, Secret, Subscription};
+use super::success::SuccessRule;
+use super::target::{Signatures, Target};
+use super::template::TemplateFault;
 use super::time::Timestamp;
+
+/// The name of the header by which a request signs in.
+pub const AUTHORIZATION: &str = "Authorization";
 
 /// The value of `User-Agent`.
 pub const USER_AGENT: &str = concat!("Hookswitch/", env!("CARGO_PKG_VERSION"));
@@ -45,6 +52,12 @@ pub struct Outgoing {
     pub layout: Layout,
     /// How a form holds lists and objects.
     pub nested: Nested,
+    /// Whether a template made the body, so that it cannot be rendered again once that has changed.
+    pub is_templated: bool,
+    /// How to sign in.
+    pub auth: Option<Arc<Auth>>,
+    /// Which answers count as delivered.
+    pub success: SuccessRule,
 }
 
 /// Identifies one attempt of a delivery.
@@ -69,6 +82,8 @@ pub struct Probe<'a> {
     pub layout: Layout,
     /// How a form holds lists and objects.
     pub nested: Nested,
+    /// The settings of the target.
+    pub target: &'a Target,
     /// The subscription's own headers.
     pub own_headers: &'a [Header],
     /// The client certificate.
@@ -95,6 +110,7 @@ impl<'a> Probe<'a> {
             format: subscription.format,
             layout: subscription.layout,
             nested: subscription.nested,
+            target: &subscription.target,
             own_headers: &subscription.headers,
             client_certificate: subscription.client_certificate.as_ref(),
             secrets: subscription.secrets(now),
@@ -130,11 +146,19 @@ impl<'a> Probe<'a> {
 
 impl Outgoing {
     /// Renders and signs an attempt of a delivery; the sequence number is part of the delivery's id.
-    pub fn delivery(subscription: &Subscription, event: &Event, marks: &Marks, now: Timestamp) -> Self {
-        let Subscription { format, layout, nested, .. } = *subscription;
-        let Body { bytes: body, json_members } = payload::body(event, format, layout, nested);
-        let mut headers = signed(format, &subscription.secrets(now), &event.id.to_string(), &body, now);
-        headers.extend(json_members.as_deref().map(of_form));
+    ///
+    /// # Errors
+    /// The subscription's template does not render this event.
+    pub fn delivery(
+        subscription: &Subscription,
+        event: &Event,
+        marks: &Marks,
+        now: Timestamp,
+    ) -> Result<Self, TemplateFault> {
+        let Subscription { format, layout, nested, target, .. } = subscription;
+        let (format, layout, nested) = (*format, *layout, *nested);
+        let rendered = Rendered::of(event, (format, layout, nested), target, &subscription.url)?;
+        let mut headers = rendered.signed(&subscription.secrets(now), &event.id.to_string(), now);
         accept(&mut headers, &subscription.headers);
         headers.push(header("hookswitch-delivery", marks.delivery.to_string()));
         headers.push(header("hookswitch-attempt", marks.attempt.to_string()));
@@ -143,43 +167,52 @@ impl Outgoing {
             let passed: Vec<_> = marks.gap.iter().take(GAP_MOST).map(ToString::to_string).collect();
             headers.push(header("hookswitch-gap", passed.join(", ")));
         }
-        Self {
+        Ok(Self {
             url: subscription.url.clone(),
             headers,
             own_headers: subscription.headers.clone(),
             client_certificate: subscription.client_certificate.clone(),
-            body,
+            body: rendered.body,
             format,
             layout,
             nested,
-        }
+            is_templated: target.body().is_some(),
+            auth: target.auth.clone(),
+            success: target.success.clone(),
+        })
     }
 
     /// Renders a probe, and signs it if there are secrets. It belongs to no delivery, and is marked by
     /// `hookswitch-test: true`.
-    pub fn probe(probe: &Probe<'_>, now: Timestamp) -> Self {
-        let Probe { format, layout, nested, .. } = *probe;
-        let Body { bytes: body, json_members } = payload::body(&probe.sample(now), format, layout, nested);
-        let mut headers = signed(format, &probe.secrets, &probe.event.to_string(), &body, now);
-        headers.extend(json_members.as_deref().map(of_form));
+    ///
+    /// # Errors
+    /// The template does not render the sample.
+    pub fn probe(probe: &Probe<'_>, now: Timestamp) -> Result<Self, TemplateFault> {
+        let Probe { format, layout, nested, target, .. } = *probe;
+        let rendered = Rendered::of(&probe.sample(now), (format, layout, nested), target, probe.url)?;
+        let mut headers = rendered.signed(&probe.secrets, &probe.event.to_string(), now);
         accept(&mut headers, probe.own_headers);
         headers.push(header("hookswitch-attempt", "1"));
         headers.push(header("hookswitch-test", "true"));
-        Self {
+        Ok(Self {
             url: probe.url.to_owned(),
             headers,
             own_headers: probe.own_headers.to_vec(),
             client_certificate: probe.client_certificate.cloned(),
-            body,
+            body: rendered.body,
             format,
             layout,
             nested,
-        }
+            is_templated: target.body().is_some(),
+            auth: target.auth.clone(),
+            success: target.success.clone(),
+        })
     }
 
     /// Renders an alert for the operator, signed like deliveries; `body` is its JSON.
     pub fn alert(url: &str, secret: &Secret, id: AlertId, body: Vec<u8>, now: Timestamp) -> Self {
-        let mut headers = signed(Format::Json, &[secret], &id.to_string(), &body, now);
+        let kinds = (payload::content_type(Format::Json, Layout::Envelope), Signatures::Symmetric);
+        let mut headers = signed(kinds, &[secret], &id.to_string(), &body, now);
         accept(&mut headers, &[]);
         let (url, own_headers) = (url.to_owned(), Vec::new());
         Self {
@@ -191,14 +224,79 @@ impl Outgoing {
             format: Format::Json,
             layout: Layout::Envelope,
             nested: Nested::Brackets,
+            is_templated: false,
+            auth: None,
+            success: SuccessRule::default(),
         }
     }
 
-    /// For the log: values of the subscription's own headers are omitted.
+    /// The names of the headers whose values are not shown: the subscription's own, and the one by which it signs in.
+    pub fn secret_headers(&self) -> impl Iterator<Item = &str> {
+        let own = self.own_headers.iter().map(|header| header.name.as_str());
+        own.chain(self.auth.is_some().then_some(AUTHORIZATION))
+    }
+
+    /// The request for permission to deliver to a subscription (CloudEvents 1.0.2, 'HTTP 1.1 Web Hooks for Event
+    /// Delivery', section 4.1.1), to be sent with OPTIONS: `origin` is the DNS name that events come from.
+    pub fn permission(subscription: &Subscription, origin: &str) -> Self {
+        let mut headers = vec![header("User-Agent", USER_AGENT), header("WebHook-Request-Origin", origin)];
+        // A minute's worth: the standard counts so.
+        let rate = subscription.rate_per_second.map(|rate| u64::from(rate) * 60);
+        headers.extend(rate.map(|rate| header("WebHook-Request-Rate", rate.to_string())));
+        Self {
+            url: subscription.url.clone(),
+            headers,
+            own_headers: Vec::new(),
+            client_certificate: subscription.client_certificate.clone(),
+            body: Vec::new(),
+            format: subscription.format,
+            layout: subscription.layout,
+            nested: subscription.nested,
+            is_templated: false,
+            auth: None,
+            success: SuccessRule::default(),
+        }
+    }
+
+    /// For the log: values of secret headers are omitted.
     pub fn sent(&self) -> Sent {
         let standard = self.headers.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
-        let own = self.own_headers.iter().map(|header| (header.name.clone(), None));
+        let own = self.secret_headers().map(|name| (name.to_owned(), None));
         Sent { format: self.format, layout: self.layout, nested: self.nested, headers: standard.chain(own).collect() }
+    }
+}
+
+/// A rendered body.
+struct Rendered<'t> {
+    signatures: Signatures,
+    body: Vec<u8>,
+    content_type: &'t str,
+    json_members: Option<String>,
+}
+
+impl<'t> Rendered<'t> {
+    /// By the target's template, or else by format and layout.
+    fn of(
+        event: &Event,
+        (format, layout, nested): (Format, Layout, Nested),
+        target: &'t Target,
+        url: &str,
+    ) -> Result<Self, TemplateFault> {
+        if let Some(template) = target.body() {
+            let body = template.render(event, url)?;
+            let (signatures, content_type) = (target.signatures, template.content_type());
+            return Ok(Self { signatures, body, content_type, json_members: None });
+        }
+        let Body { bytes: body, json_members } = payload::body(event, format, layout, nested);
+        let (signatures, content_type) = (target.signatures, payload::content_type(format, layout));
+        Ok(Self { signatures, body, content_type, json_members })
+    }
+
+    /// The headers that describe and sign it.
+    fn signed(&self, secrets: &[&Secret], id: &str, now: Timestamp) -> Vec<(String, String)> {
+        let mut headers = signed((self.content_type, self.signatures), secrets, id, &self.body, now);
+        headers.extend(self.json_members.as_deref().map(of_form));
+        headers
     }
 }
 
@@ -207,11 +305,24 @@ fn of_form(json_members: &str) -> (String, String) {
     header("hookswitch-form", format!("json-members={json_members}"))
 }
 
-/// The headers of every request: content type, user agent, and the signature over `body`.
-fn signed(format: Format, secrets: &[&Secret], id: &str, body: &[u8], now: Timestamp) -> Vec<(String, String)> {
-    let signature = (!secrets.is_empty()).then(|| sign(secrets, id, now.seconds(), body));
+/// The headers of every request: content type, user agent, and the signatures over `body`.
+fn signed(
+    (content_type, signatures): (&str, Signatures),
+    secrets: &[&Secret],
+    id: &str,
+    body: &[u8],
+    now: Timestamp,
+) -> Vec<(String, String)> {
+    let seconds = now.seconds();
+    let signature = (!secrets.is_empty()).then(|| match signatures {
+        Signatures::Symmetric => sign(secrets, id, seconds, body),
+        Signatures::Asymmetric => sign_asymmetric(secrets, id, seconds, body),
+        Signatures::Both => {
+            format!("{} {}", sign(secrets, id, seconds, body), sign_asymmetric(secrets, id, seconds, body))
+        }
+    });
     let mut headers = vec![
-        header("Content-Type", payload::content_type(format)),
+        header("Content-Type", content_type),
         header("User-Agent", USER_AGENT),
         header("webhook-id", id),
         header("webhook-timestamp", now.seconds().to_string()),
@@ -287,7 +398,7 @@ mod tests {
             let subscription = subscription(format);
             let marks =
                 Marks { delivery: DeliveryId::new(NOW, SubscriptionNumber::new(3), 42), attempt: 2, gap: Vec::new() };
-            let sent = Outgoing::delivery(&subscription, &event(&subscription), &marks, NOW);
+            let sent = Outgoing::delivery(&subscription, &event(&subscription), &marks, NOW).unwrap();
             let wanted = [
                 "Content-Type",
                 "User-Agent",
@@ -319,7 +430,7 @@ mod tests {
             |count: u64| (1..=count).map(|n| DeliveryId::new(NOW, SubscriptionNumber::new(3), n)).collect::<Vec<_>>();
         let sent = |gap| {
             let marks = Marks { delivery: DeliveryId::new(NOW, SubscriptionNumber::new(3), 99), attempt: 1, gap };
-            Outgoing::delivery(&subscription, &event(&subscription), &marks, NOW)
+            Outgoing::delivery(&subscription, &event(&subscription), &marks, NOW).unwrap()
         };
         let two = gap(2);
         assert_eq!(value(&sent(two.clone()), "hookswitch-gap"), Some(format!("{}, {}", two[0], two[1]).as_str()));
@@ -334,10 +445,10 @@ mod tests {
         subscription.previous_secret = Some(PreviousSecret { secret: old.clone(), until: NOW });
         let marks =
             Marks { delivery: DeliveryId::new(NOW, SubscriptionNumber::new(3), 1), attempt: 1, gap: Vec::new() };
-        assert!(!believed(&Outgoing::delivery(&subscription, &event(&subscription), &marks, NOW), &old));
+        assert!(!believed(&Outgoing::delivery(&subscription, &event(&subscription), &marks, NOW).unwrap(), &old));
         subscription.previous_secret =
             Some(PreviousSecret { secret: old.clone(), until: NOW.plus(Duration::from_millis(1)) });
-        let sent = Outgoing::delivery(&subscription, &event(&subscription), &marks, NOW);
+        let sent = Outgoing::delivery(&subscription, &event(&subscription), &marks, NOW).unwrap();
         assert!(believed(&sent, &old) && believed(&sent, &subscription.secret));
     }
 
@@ -347,7 +458,7 @@ mod tests {
         let catalogue = catalogue();
         let entry = catalogue.get("call.smsfollowup").unwrap();
         let probe = Probe::of(&subscription, entry, EVENT, NOW);
-        let sent = Outgoing::probe(&probe, NOW);
+        let sent = Outgoing::probe(&probe, NOW).unwrap();
         assert_eq!(names(&sent)[6..], ["hookswitch-attempt", "hookswitch-test"]);
         assert!(believed(&sent, &subscription.secret));
         let body = String::from_utf8(sent.body.clone()).unwrap();
@@ -356,7 +467,7 @@ mod tests {
         );
         assert!(body.starts_with(&head), "{body}");
         let unsaved = Probe { secrets: Vec::new(), company: None, domain: None, ..probe };
-        let sent = Outgoing::probe(&unsaved, NOW);
+        let sent = Outgoing::probe(&unsaved, NOW).unwrap();
         assert_eq!(value(&sent, "webhook-signature"), None);
         assert!(String::from_utf8(sent.body).unwrap().contains(r#""company":"sample","domain":null"#));
     }
@@ -366,7 +477,8 @@ mod tests {
         let mut subscription = subscription("json");
         let marks =
             Marks { delivery: DeliveryId::new(NOW, SubscriptionNumber::new(3), 1), attempt: 1, gap: Vec::new() };
-        let sent = |subscription: &Subscription| Outgoing::delivery(subscription, &event(subscription), &marks, NOW);
+        let sent =
+            |subscription: &Subscription| Outgoing::delivery(subscription, &event(subscription), &marks, NOW).unwrap();
         assert_eq!(value(&sent(&subscription), "Accept"), Some("*/*"));
         subscription.headers[0].name = "aCCept".to_owned();
         assert_eq!(value(&sent(&subscription), "Accept"), None);
@@ -377,7 +489,7 @@ mod tests {
         let subscription = subscription("json");
         let marks =
             Marks { delivery: DeliveryId::new(NOW, SubscriptionNumber::new(3), 1), attempt: 1, gap: Vec::new() };
-        let sent = Outgoing::delivery(&subscription, &event(&subscription), &marks, NOW);
+        let sent = Outgoing::delivery(&subscription, &event(&subscription), &marks, NOW).unwrap();
         assert_eq!(sent.own_headers[0].value.expose(), "Bearer hunter2");
         assert!(!format!("{sent:?} {:?}", sent.sent()).contains("hunter2"));
         assert_eq!(sent.sent().headers.last(), Some(&("Authorization".to_owned(), None)));

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::attempt::{Answer, Outcome, Status};
 use super::backoff::RetryPolicy;
 use super::delivery::Delivery;
+use super::success::SuccessRule;
 use super::time::Timestamp;
 
 /// The decision after an attempt.
@@ -40,18 +41,25 @@ impl Verdict {
     }
 }
 
-/// Decides on `delivery` (its state before the attempt) after `outcome` at `now`. `chance` in [0, 1) spreads the
+/// Decides on `delivery` (its state before the attempt) after `outcome` at `now`, by the `rule` of success. `chance` in [0, 1) spreads the
 /// delay.
 ///
 /// A retry that would come after the delivery is given up is moved to that time, so that the last attempt is as late
 /// as allowed, unless the receiver's `Retry-After` is later: that is never undercut.
-pub fn judge(policy: &RetryPolicy, delivery: &Delivery, outcome: &Outcome, now: Timestamp, chance: f64) -> Verdict {
+pub fn judge(
+    policy: &RetryPolicy,
+    rule: &SuccessRule,
+    delivery: &Delivery,
+    outcome: &Outcome,
+    now: Timestamp,
+    chance: f64,
+) -> Verdict {
     let answer = match outcome {
         Outcome::Answered(answer) => Some(answer),
         Outcome::Failed { .. } => None,
     };
     match answer {
-        Some(answer) if answer.is_success() => return Verdict::Delivered,
+        Some(answer) if rule.accepts(answer) => return Verdict::Delivered,
         Some(answer) if answer.status == 410 => return Verdict::Gone,
         _ => {}
     }
@@ -87,6 +95,7 @@ mod tests {
     use super::*;
     use crate::core::attempt::Fault;
     use crate::core::id::{DeliveryId, SubscriptionNumber};
+    use crate::core::success::{Success, SuccessBody};
 
     const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
     const HOUR: Duration = Duration::from_secs(3600);
@@ -105,7 +114,7 @@ mod tests {
     }
 
     fn after(attempts: u32, outcome: &Outcome) -> Verdict {
-        judge(&RetryPolicy::default(), &delivery(attempts), outcome, NOW, 0.5)
+        judge(&RetryPolicy::default(), &SuccessRule::default(), &delivery(attempts), outcome, NOW, 0.5)
     }
 
     fn retry(delay: Duration) -> Verdict {
@@ -124,6 +133,19 @@ mod tests {
         let fault = Outcome::Failed { fault: Fault::Refused, detail: String::new() };
         assert_eq!(after(0, &fault), retry(Duration::from_secs(5)));
         assert_eq!(after(3, &fault), retry(Duration::from_secs(320)));
+    }
+
+    #[test]
+    fn a_rule_of_success_decides() {
+        let rule = SuccessRule { status: Success::OkOrRedirect, body: Some(SuccessBody::Contains("ok".to_owned())) };
+        let judged = |status, body: &str| {
+            let answer = Answer { status, headers: Vec::new(), body: body.as_bytes().to_vec(), truncated: false };
+            judge(&RetryPolicy::default(), &rule, &delivery(0), &Outcome::Answered(answer), NOW, 0.5)
+        };
+        assert_eq!(judged(302, "ok"), Verdict::Delivered);
+        assert_eq!(judged(200, "no"), retry(Duration::from_secs(5)));
+        assert_eq!(judged(404, "ok"), retry(Duration::from_secs(5)));
+        assert_eq!(judged(410, "ok"), Verdict::Gone);
     }
 
     #[test]
@@ -149,18 +171,21 @@ mod tests {
         let policy = RetryPolicy::default();
         let mut late = delivery(8);
         late.give_up_at = NOW.plus(HOUR);
-        assert_eq!(judge(&policy, &late, &answer(500, None), NOW, 0.5), retry(HOUR));
-        assert_eq!(judge(&policy, &late, &answer(503, Some("7200")), NOW, 0.5), retry(2 * HOUR));
+        assert_eq!(judge(&policy, &SuccessRule::default(), &late, &answer(500, None), NOW, 0.5), retry(HOUR));
+        assert_eq!(
+            judge(&policy, &SuccessRule::default(), &late, &answer(503, Some("7200")), NOW, 0.5),
+            retry(2 * HOUR)
+        );
         late.give_up_at = NOW;
-        assert_eq!(judge(&policy, &late, &answer(500, None), NOW, 0.5), Verdict::GivenUp);
-        assert_eq!(judge(&policy, &late, &answer(200, None), NOW, 0.5), Verdict::Delivered);
+        assert_eq!(judge(&policy, &SuccessRule::default(), &late, &answer(500, None), NOW, 0.5), Verdict::GivenUp);
+        assert_eq!(judge(&policy, &SuccessRule::default(), &late, &answer(200, None), NOW, 0.5), Verdict::Delivered);
     }
 
     #[test]
     fn deliveries_expire_unless_they_arrived() {
         let mut stale = delivery(1);
         stale.expire_at = Some(NOW);
-        let judged = |outcome| judge(&RetryPolicy::default(), &stale, &outcome, NOW, 0.5);
+        let judged = |outcome| judge(&RetryPolicy::default(), &SuccessRule::default(), &stale, &outcome, NOW, 0.5);
         assert_eq!(judged(answer(500, None)), Verdict::Expired);
         assert_eq!(judged(answer(200, None)), Verdict::Delivered);
         assert_eq!(judged(answer(410, None)), Verdict::Gone);

@@ -1,4 +1,7 @@
-//! Standard Webhooks signatures, version v1: HMAC-SHA256 over `id.timestamp.body`.
+//! Standard Webhooks signatures over `id.timestamp.body`: v1 (HMAC-SHA256) and v1a (Ed25519).
+//!
+//! The key pair of v1a is derived from the secret, so that there is one secret to keep, to seal and to rotate: whoever
+//! has only the public key can check signatures, and make none. Whoever has the secret has both.
 //!
 //! Source: the Standard Webhooks specification, 'Signature scheme'. The body is the exact bytes sent, in any format.
 
@@ -7,6 +10,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use sha2::Sha256;
 
 use super::subscription::Secret;
@@ -20,6 +24,38 @@ pub fn sign(secrets: &[&Secret], id: &str, seconds: u64, body: &[u8]) -> String 
         format!("v1,{}", STANDARD.encode(code))
     };
     secrets.iter().map(one).collect::<Vec<_>>().join(" ")
+}
+
+/// What the seed of a key pair is derived with; the secret is the key.
+const DERIVATION: &[u8] = b"hookswitch standard-webhooks v1a ed25519\0";
+
+/// The prefix of a public key's text.
+const PUBLIC_KEY: &str = "whpk_";
+
+fn pair(secret: &Secret) -> Ed25519KeyPair {
+    let mut code = Hmac::<Sha256>::new_from_slice(secret.bytes()).expect("HMAC takes keys of any length (RFC 2104)");
+    code.update(DERIVATION);
+    pair_of_seed(&code.finalize().into_bytes())
+}
+
+fn pair_of_seed(seed: &[u8]) -> Ed25519KeyPair {
+    Ed25519KeyPair::from_seed_unchecked(seed).expect("every 32 bytes are a seed (RFC 8032 section 5.1.5)")
+}
+
+/// The public key of v1a for a secret: `whpk_` and base64.
+pub fn public_key(secret: &Secret) -> String {
+    format!("{PUBLIC_KEY}{}", STANDARD.encode(pair(secret).public_key()))
+}
+
+/// As [`sign`], of version v1a: one `v1a,BASE64` per secret.
+pub fn sign_asymmetric(secrets: &[&Secret], id: &str, seconds: u64, body: &[u8]) -> String {
+    let one = |secret: &&Secret| signed_by(&pair(secret), id, seconds, body);
+    secrets.iter().map(one).collect::<Vec<_>>().join(" ")
+}
+
+fn signed_by(pair: &Ed25519KeyPair, id: &str, seconds: u64, body: &[u8]) -> String {
+    let content = [id.as_bytes(), b".", seconds.to_string().as_bytes(), b".", body].concat();
+    format!("v1a,{}", STANDARD.encode(pair.sign(&content)))
 }
 
 /// Why verification failed.
@@ -106,6 +142,31 @@ mod tests {
     fn the_published_vector_holds_both_ways() {
         assert_eq!(sign(&[&secret()], ID, SECONDS, BODY), SIGNATURE);
         assert_eq!(verified(ID, "1614265330", SIGNATURE, BODY), Ok(()));
+    }
+
+    /// The vector of Svix's server (`test_asymmetric_key_signing`), which the specification takes its example from.
+    #[test]
+    fn the_published_vector_of_v1a_holds() {
+        let keys = "6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg==";
+        let keys = STANDARD.decode(keys).unwrap();
+        let pair = pair_of_seed(&keys[..32]);
+        assert_eq!(pair.public_key().as_ref(), &keys[32..]);
+        let wanted = "v1a,hnO3f9T8Ytu9HwrXslvumlUpqtNVqkhqw/enGzPCXe5BdqzCInXqYXFymVJaA7AZdpXwVLPo3mNl8EM+m7TBAg==";
+        assert_eq!(signed_by(&pair, ID, SECONDS, BODY), wanted);
+    }
+
+    #[test]
+    fn whoever_has_the_public_key_can_check() {
+        let other = Secret::from_bytes([9; 32]);
+        let both = sign_asymmetric(&[&other, &secret()], ID, SECONDS, BODY);
+        let content = [ID.as_bytes(), b".1614265330.", BODY].concat();
+        for (one, signature) in [other, secret()].iter().zip(both.split(' ')) {
+            let key = STANDARD.decode(public_key(one).strip_prefix("whpk_").unwrap()).unwrap();
+            let key = ring::signature::UnparsedPublicKey::new(&ring::signature::ED25519, key);
+            let signature = STANDARD.decode(signature.strip_prefix("v1a,").unwrap()).unwrap();
+            assert!(key.verify(&content, &signature).is_ok() && key.verify(b"other", &signature).is_err());
+        }
+        assert_eq!(verified(ID, "1614265330", &both, BODY), Err(BadSignature::Mismatch), "it is none of v1");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::client_certificate::ClientCertificate;
 use super::event::{Company, Domain, EventType, Source};
 use super::hidden::Hidden;
 use super::id::{SubscriptionId, SubscriptionNumber};
+use super::target::Target;
 use super::text::words;
 use super::time::Timestamp;
 
@@ -91,6 +92,8 @@ words! {
         Envelope = "envelope",
         /// `{"event": type, …the members of data}`
         Flat = "flat",
+        /// A CloudEvent 1.0 in its JSON format, with the data inside; not as a form.
+        CloudEvents = "cloudevents",
     }
 }
 
@@ -176,6 +179,8 @@ pub struct Subscription {
     pub layout: Layout,
     /// How a form holds lists and objects.
     pub nested: Nested,
+    /// What is sent instead, what of it is owed, what counts as delivered, and how to sign in.
+    pub target: Target,
     /// The selected event types.
     pub events: Selection,
     /// Free text.
@@ -210,8 +215,8 @@ impl Subscription {
     /// The message when the secrets of a [locked](Self::is_locked) subscription are needed.
     pub const LOCKED: &str = "its secrets cannot be opened: rotate its secret first";
 
-    /// Whether its secrets could not be decrypted. Then it has no secrets, no headers of its own and no client
-    /// certificate.
+    /// Whether its secrets could not be decrypted. Then it has no secrets, no headers of its own, no client certificate,
+    /// and does not sign in.
     pub fn is_locked(&self) -> bool {
         self.disabled == Some(DisabledReason::Unreadable)
     }

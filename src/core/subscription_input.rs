@@ -17,7 +17,11 @@ use super::id::{SubscriptionId, SubscriptionNumber};
 use super::invalid::{Invalid, pointer};
 use super::json::{self, Kind, optional, word};
 use super::own_headers::{self, HeaderChange};
+use super::payload::fault_of_layout;
+use super::preset::Preset;
 use super::subscription::{DisabledReason, Format, Header, Layout, Nested, Ordering, Secret, Selection, Subscription};
+use super::target::Target;
+use super::target_input::{TargetChange, twice_authorized};
 use super::time::{Timestamp, format_duration, parse_duration};
 
 /// Maximum characters of a description.
@@ -28,7 +32,8 @@ const EXPIRE_MOST: Duration = Duration::from_secs(365 * 86_400);
 /// The valid members of a body.
 const MEMBERS: &str = "company, domain, sources, url, format, layout, nested, events, description, headers, \
                        client_cert, client_key, secret, timeout_ms, \
-                       max_in_flight, rate_per_second, ordering, expire_after, enabled";
+                       max_in_flight, rate_per_second, ordering, expire_after, enabled, template, content_type, preset, filter, \
+                       success, success_body, auth, signature";
 
 /// The members of a body; `None` if absent. If a member can be reset, the inner `None` (or empty set) means `null`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -65,6 +70,8 @@ pub struct Change {
     pub ordering: Option<Ordering>,
     /// How long deliveries stay valid, by event type.
     pub expire_after: Option<BTreeMap<EventType, Duration>>,
+    /// The target's settings.
+    pub target: TargetChange,
     /// Whether it is enabled.
     pub enabled: Option<bool>,
     /// The signing secret, for receivers that have one already; at creation only.
@@ -79,6 +86,7 @@ pub struct Draft {
     events: Selection,
     headers: Vec<Header>,
     client_certificate: Option<Arc<ClientCertificate>>,
+    target: Target,
     ordering: Ordering,
     rest: Change,
 }
@@ -137,6 +145,7 @@ impl Change {
             "expire_after" => self.expire_after = part(at, read_expiry(value, catalogue), invalid),
             "enabled" => self.enabled = invalid.check(at, json::boolean(value)),
             "secret" => self.secret = invalid.check(at, optional(value, |value| word(value, Secret::parse))).flatten(),
+            _ if self.target.read(name, at, value, invalid) => {}
             _ => invalid.add(at, refusal(name)),
         }
     }
@@ -156,6 +165,12 @@ impl Change {
         let headers = own_headers::applied(self.headers.as_deref().unwrap_or_default(), &[]);
         let headers = part("/headers", headers, &mut invalid);
         let client_certificate = part("", self.certificate.resolve(None), &mut invalid);
+        let target = part("", self.target.applied(&Target::default()), &mut invalid);
+        check_authorization(target.as_ref(), headers.as_deref().unwrap_or_default(), &mut invalid);
+        let (format, layout) = (self.format.unwrap_or(Format::Json), self.layout.unwrap_or(Layout::Envelope));
+        if let Some(why) = fault_of_layout(format, layout) {
+            invalid.add("/layout", why);
+        }
         let draft = (|| {
             Some(Draft {
                 company: self.company.clone()?,
@@ -163,6 +178,7 @@ impl Change {
                 events: self.events.clone()?,
                 headers: headers?,
                 client_certificate: client_certificate?,
+                target: target?,
                 ordering: self.ordering.unwrap_or(default_ordering),
                 rest: self,
             })
@@ -192,12 +208,22 @@ impl Change {
         }
         let certificate = self.certificate.resolve(current.client_certificate.as_ref());
         changed.client_certificate = part("", certificate, &mut invalid).flatten();
+        if let Some(target) = part("", self.target.applied(&current.target), &mut invalid) {
+            changed.target = target;
+        }
+        check_authorization(Some(&changed.target), &changed.headers, &mut invalid);
+        if let Some(preset) = self.target.new_preset(&current.target) {
+            changed.rate_per_second = preset.rate();
+        }
         self.apply_to(&mut changed);
+        if let Some(why) = fault_of_layout(changed.format, changed.layout) {
+            invalid.add("/layout", why);
+        }
         changed.updated_at = now;
         invalid.or(Some(changed))
     }
 
-    /// Sets independent members: all but company, headers and certificate.
+    /// Sets independent members: all but company, headers, certificate and target.
     fn apply_to(&self, target: &mut Subscription) {
         set(&mut target.domain, self.domain.as_ref());
         set(&mut target.sources, self.sources.as_ref());
@@ -231,6 +257,11 @@ impl Draft {
         &self.url
     }
 
+    /// The target's settings.
+    pub const fn target(&self) -> &Target {
+        &self.target
+    }
+
     /// The client certificate.
     pub const fn client_certificate(&self) -> Option<&Arc<ClientCertificate>> {
         self.client_certificate.as_ref()
@@ -259,13 +290,14 @@ impl Draft {
             format: Format::Json,
             layout: Layout::Envelope,
             nested: Nested::Brackets,
+            target: self.target,
             events: self.events,
             description: String::new(),
             headers: self.headers,
             client_certificate: self.client_certificate,
             timeout: None,
             max_in_flight: None,
-            rate_per_second: None,
+            rate_per_second: self.rest.target.preset.flatten().and_then(Preset::rate),
             ordering: self.ordering,
             expire_after: BTreeMap::new(),
             disabled: None,
@@ -276,6 +308,13 @@ impl Draft {
         };
         self.rest.apply_to(&mut created);
         created
+    }
+}
+
+fn check_authorization(target: Option<&Target>, headers: &[Header], invalid: &mut Invalid) {
+    let auth = target.and_then(|target| target.auth.as_ref());
+    if let Some(why) = twice_authorized(auth, headers.iter().map(|header| &header.name)) {
+        invalid.add("/auth", why);
     }
 }
 

@@ -9,7 +9,7 @@ use super::lanes::{Seen, Tally};
 use super::monotonic_clock::MonotonicClock;
 use super::notice::{Listener, Notice};
 use super::settings::Settings;
-use super::work::{EndedAttempt, EventSummary, Job, not_made, prepare, seen};
+use super::work::{EndedAttempt, EventSummary, Job, not_made, prepare, seen, unrendered};
 use crate::core::attempt::{Fault, Report};
 use crate::core::delivery::Delivery;
 use crate::core::event::Event;
@@ -91,6 +91,10 @@ impl Shared {
         };
         let request = prepare(job, &event, self.clock.wall());
         let (summary, subscription) = (EventSummary::from(event), &job.subscription);
+        let request = match request {
+            Ok(request) => request,
+            Err(fault) => return self.judge(job, summary, None, unrendered(&fault)),
+        };
         let report = self.transport.get().post(Some(subscription.id), &request, subscription.timeout);
         self.judge(job, summary, Some(&request), report)
     }
@@ -113,7 +117,7 @@ impl Shared {
         let reading = self.clock.reading();
         let (now, health) = (reading.wall, self.store.health(job.subscription.id));
         let delivery = reading.outward(job.start.delivery.clone());
-        let seen = seen(&report, now);
+        let seen = seen(&report, &job.subscription.target.success, now);
         let tried = EndedAttempt { job, delivery, summary, request, report, health };
         let finish = tried.judge(&self.settings().retry, now, chance());
         Judged { after: reading.inward(finish.after.clone()), finish, seen }

@@ -12,6 +12,8 @@ use crate::core::id::{AttemptId, SubscriptionNumber};
 use crate::core::request::{Marks, Outgoing};
 use crate::core::retry::{Verdict, judge, retry_after};
 use crate::core::subscription::{DisabledReason, Subscription};
+use crate::core::success::SuccessRule;
+use crate::core::template::TemplateFault;
 use crate::core::time::Timestamp;
 use crate::store::{AttemptResult, Health};
 
@@ -33,10 +35,18 @@ impl Job {
 }
 
 /// Builds the request of the next attempt.
-pub(super) fn prepare(job: &Job, event: &Event, now: Timestamp) -> Outgoing {
+///
+/// # Errors
+/// The template does not render the event.
+pub(super) fn prepare(job: &Job, event: &Event, now: Timestamp) -> Result<Outgoing, TemplateFault> {
     let Start { delivery, gap } = &job.start;
     let marks = Marks { delivery: delivery.id, attempt: delivery.attempts.saturating_add(1), gap: gap.clone() };
     Outgoing::delivery(&job.subscription, event, &marks, now)
+}
+
+/// The report of an attempt whose template does not render.
+pub(super) fn unrendered(fault: &TemplateFault) -> Report {
+    not_made(Fault::Template, format!("the template of this webhook fails: {fault}"))
 }
 
 /// The report of an attempt that could not be made.
@@ -49,14 +59,16 @@ pub(super) fn not_made(fault: Fault, detail: String) -> Report {
 ///
 /// A response that may be the event's own fault (400, 500) is distinguished from one that concerns the receiver as a
 /// whole: no response, too many requests, or a gateway's status for an unreachable backend.
-pub(super) fn seen(report: &Report, now: Timestamp) -> Seen {
+pub(super) fn seen(report: &Report, rule: &SuccessRule, now: Timestamp) -> Seen {
     let (kind, wait) = match &report.outcome {
-        Outcome::Answered(answer) if answer.is_success() => (Kind::Success, None),
+        Outcome::Answered(answer) if rule.accepts(answer) => (Kind::Success, None),
         Outcome::Answered(answer) => {
             let whole = matches!(answer.status, 408 | 429 | 502..=504 | 520..);
             (if whole { Kind::Trouble } else { Kind::Refusal }, retry_after(answer, now))
         }
-        Outcome::Failed { fault: Fault::Internal | Fault::EventUnavailable, .. } => (Kind::Nothing, None),
+        Outcome::Failed { fault: Fault::Internal | Fault::EventUnavailable | Fault::Template, .. } => {
+            (Kind::Nothing, None)
+        }
         Outcome::Failed { .. } => (Kind::Trouble, None),
     };
     Seen { kind, duration: report.duration, wait }
@@ -93,18 +105,16 @@ impl EndedAttempt<'_> {
     /// Judges the attempt at `now`; `chance` in [0, 1) spreads the delay of a retry.
     pub(super) fn judge(self, policy: &RetryPolicy, now: Timestamp, chance: f64) -> AttemptResult {
         let delivery = &self.delivery;
-        let verdict = judge(policy, delivery, &self.report.outcome, now, chance);
+        let rule = &self.job.subscription.target.success;
+        let verdict = judge(policy, rule, delivery, &self.report.outcome, now, chance);
         let after = after(delivery, verdict, &self.report.outcome, now);
         let disable = disable(policy, verdict, &self.report.outcome, self.health, now);
         AttemptResult { entry: self.entry(&after, verdict, now), after, disable }
     }
 
     fn entry(self, after: &Delivery, verdict: Verdict, now: Timestamp) -> LogEntry {
-        let (answer, error, error_detail) = match self.report.outcome {
-            Outcome::Answered(answer) => (Some(answer), None, self.report.note.unwrap_or_default()),
-            Outcome::Failed { fault, detail } => (None, Some(fault), detail),
-        };
         let Job { subscription, .. } = self.job;
+        let (answer, error, error_detail) = self.report.for_log(&subscription.target.success);
         LogEntry {
             id: AttemptId::from_bits(0),
             created: now,
@@ -132,7 +142,7 @@ impl EndedAttempt<'_> {
             phone: self.summary.phone,
             url: subscription.url.clone(),
             sent: self.request.map(Outgoing::sent),
-            sent_body: None,
+            sent_body: self.request.filter(|request| request.is_templated).map(|request| request.body.clone()),
             answer,
         }
     }

@@ -33,13 +33,19 @@ struct Sequenced {
     created: Text<Timestamp>,
     headers: Object<String, String>,
     body: String,
+    /// Why there is no body: the template fails.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
 }
 
 /// Signs it again, so that the receiver's check of the signature's age passes. The subscription's own headers belong
 /// to the receiver and are omitted.
 fn sequenced(subscription: &Subscription, delivery: &Delivery, event: &Event, now: Timestamp) -> Sequenced {
     let marks = Marks { delivery: delivery.id, attempt: delivery.attempts.max(1), gap: Vec::new() };
-    let outgoing = Outgoing::delivery(subscription, event, &marks, now);
+    let (headers, body, error) = match Outgoing::delivery(subscription, event, &marks, now) {
+        Ok(outgoing) => (outgoing.headers, String::from_utf8_lossy(&outgoing.body).into_owned(), None),
+        Err(fault) => (Vec::new(), String::new(), Some(format!("the template of this webhook fails: {fault}"))),
+    };
     Sequenced {
         sequence: delivery.id.sequence(),
         delivery: Text(delivery.id),
@@ -47,8 +53,9 @@ fn sequenced(subscription: &Subscription, delivery: &Delivery, event: &Event, no
         event_id: Text(event.id),
         event: event.event_type.as_str().to_owned(),
         created: Text(event.accepted_at),
-        headers: Object(outgoing.headers),
-        body: String::from_utf8_lossy(&outgoing.body).into_owned(),
+        headers: Object(headers),
+        body,
+        error,
     }
 }
 

@@ -58,6 +58,7 @@ mod events;
 mod export;
 mod fair_limit;
 mod forwarded;
+mod handshake;
 mod health;
 mod idempotency_key;
 mod listener;
@@ -84,6 +85,7 @@ mod settings;
 mod shape;
 mod stats;
 mod subscriptions;
+mod target;
 #[cfg(test)]
 mod tests;
 mod tls;

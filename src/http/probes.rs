@@ -20,7 +20,7 @@ use super::request::{Document, Permitted};
 use super::shape::{Object, headers};
 use super::subscriptions;
 use crate::core::address;
-use crate::core::attempt::{Fault, LogEntry, Outcome, Phase, Status};
+use crate::core::attempt::{Fault, LogEntry, Phase, Status};
 use crate::core::catalogue::{Catalogue, Entry};
 use crate::core::client_certificate::{self, CertificateChange, ClientCertificate};
 use crate::core::event::Source;
@@ -28,9 +28,13 @@ use crate::core::id::{AttemptId, EventId, SubscriptionId};
 use crate::core::invalid::{Invalid, pointer};
 use crate::core::json as raw;
 use crate::core::own_headers;
+use crate::core::payload::fault_of_layout;
 use crate::core::request::{Outgoing, Probe};
 use crate::core::subscription::{Format, Header, Layout, Nested, Secret, Selection, Subscription};
 use crate::core::subscription_input::Change;
+use crate::core::target::Target;
+use crate::core::target_input::TargetChange;
+use crate::core::template::TemplateFault;
 use crate::core::time::Timestamp;
 use crate::sender::probe::{self, Findings};
 
@@ -65,7 +69,7 @@ struct Request<'f> {
 fn shown(findings: &Findings) -> FindingsJson<'_> {
     let (report, request) = (&findings.report, &findings.request);
     let standard = request.headers.iter().map(|(name, value)| (name.as_str(), Some(value.as_str())));
-    let own = request.own_headers.iter().map(|header| (header.name.as_str(), None));
+    let own = request.secret_headers().map(|name| (name, None));
     FindingsJson {
         response: findings.response,
         working: findings.working,
@@ -92,6 +96,7 @@ struct ProbeRequest {
     headers: Vec<Header>,
     certificate: Option<Arc<ClientCertificate>>,
     secret: Option<Secret>,
+    target: Target,
 }
 
 impl ProbeRequest {
@@ -100,6 +105,7 @@ impl ProbeRequest {
         let (mut event, mut url, mut secret) = (catalogue.get(DEFAULT_EVENT).cloned(), None, None);
         let (mut format, mut layout, mut headers) = (Format::Json, Layout::Envelope, Vec::new());
         let (mut nested, mut certificate) = (Nested::Brackets, CertificateChange::default());
+        let mut target = TargetChange::default();
         let members = raw::members(document.parse()?).map_err(|fault| Problem::invalid("", fault))?;
         if let Some(name) = raw::first_duplicate(&members) {
             invalid.add(pointer(name), "is given twice");
@@ -138,14 +144,20 @@ impl ProbeRequest {
                 "secret" => {
                     secret = invalid.check(&at, raw::string(value).and_then(|text| Secret::parse(&text)));
                 }
+                "filter" | "signature" => invalid.add(at, format!("is not a member here; there are: {MEMBERS}")),
+                name if target.read(name, &at, value, &mut invalid) => {}
                 _ => invalid.add(at, format!("is not a member here; there are: {MEMBERS}")),
             }
         }
+        let target = target.applied(&Target::default()).map_err(|inner| invalid.nest("", inner)).ok();
         if url.is_none() && !members.iter().any(|(name, _)| name == "url") {
             invalid.add("/url", "is missing");
         }
+        if let Some(why) = fault_of_layout(format, layout) {
+            invalid.add("/layout", why);
+        }
         let certificate = certificate.resolve(None).map_err(|inner| invalid.nest("", inner)).ok().flatten();
-        let probe_request = event.zip(url).map(|(event, url)| Self {
+        let probe_request = event.zip(url).zip(target).map(|((event, url), target)| Self {
             event,
             url,
             format,
@@ -154,13 +166,15 @@ impl ProbeRequest {
             headers,
             certificate,
             secret,
+            target,
         });
         invalid.or(probe_request).map_err(Problem::from)
     }
 }
 
 /// The valid members for a probe of an unsaved URL.
-const MEMBERS: &str = "url, format, layout, nested, event, headers, client_cert, client_key, secret";
+const MEMBERS: &str = "url, format, layout, nested, event, headers, client_cert, client_key, secret, template, \
+                       content_type, preset, success, success_body, auth";
 
 /// The parameters of a probe of a stored subscription: the event type of the sample, and the stored subscription with
 /// `settings` applied as a change would.
@@ -238,6 +252,7 @@ pub(super) async fn unsaved(mut request: Permitted) -> Result<Reply, Problem> {
             format: probe_request.format,
             layout: probe_request.layout,
             nested: probe_request.nested,
+            target: &probe_request.target,
             own_headers: &probe_request.headers,
             client_certificate: probe_request.certificate.as_ref(),
             secrets: vec![probe_request.secret.as_ref().unwrap_or(&fresh)],
@@ -247,10 +262,11 @@ pub(super) async fn unsaved(mut request: Permitted) -> Result<Reply, Problem> {
             domain: None,
             source: Source::Widget,
         };
-        let outgoing = Outgoing::probe(&probe, now);
-        probe::run(&context.services.transport.get(), outgoing, None)
+        let outgoing = Outgoing::probe(&probe, now)?;
+        Ok(probe::run(&context.services.transport.get(), outgoing, None))
     });
-    let mut findings = findings.await?;
+    let findings: Result<Findings, TemplateFault> = findings.await?;
+    let mut findings = findings.map_err(|fault| unrendered("/template", &fault))?;
     if thrown_away && matches!(findings.response, Some(401 | 403)) {
         findings.message.push_str(THROWN_AWAY);
     }
@@ -275,13 +291,20 @@ pub(super) async fn stored(mut request: Permitted, id: SubscriptionId) -> Result
     let share = Share::of(&request.context, Lane::Probe, concerned);
     let findings = share.run(move || {
         let probe = Probe::of(&tested, &sample, event, now);
-        let outgoing = Outgoing::probe(&probe, now);
+        let outgoing = Outgoing::probe(&probe, now)?;
         let findings = probe::run(&context.services.transport.get(), outgoing, tested.timeout);
         let entry = entry(&tested, &sample, &findings, (context.services.clock)());
         record(&context.services, entry);
-        findings
+        Ok(findings)
     });
-    json(StatusCode::OK, &shown(&findings.await?))
+    let findings: Result<Findings, TemplateFault> = findings.await?;
+    let findings = findings.map_err(|fault| unrendered("/settings/template", &fault))?;
+    json(StatusCode::OK, &shown(&findings))
+}
+
+/// The template does not render the sample: nothing was sent.
+fn unrendered(at: &str, fault: &TemplateFault) -> Problem {
+    Problem::invalid(at, format!("cannot be rendered: {fault}"))
 }
 
 /// Adds the probe to the log. The client gets the result either way.
@@ -297,10 +320,7 @@ fn record(services: &Services, entry: LogEntry) {
 
 fn entry(subscription: &Subscription, event: &Entry, findings: &Findings, now: Timestamp) -> LogEntry {
     let report = &findings.report;
-    let (error, error_detail, answer) = match &report.outcome {
-        Outcome::Answered(answer) => (None, report.note.clone().unwrap_or_default(), Some(answer.clone())),
-        Outcome::Failed { fault, detail } => (Some(*fault), detail.clone(), None),
-    };
+    let (answer, error, error_detail) = report.for_log(&findings.request.success);
     LogEntry {
         id: AttemptId::from_bits(0), // given by the store
         created: now,
@@ -335,9 +355,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::core::attempt::Report;
+    use crate::core::attempt::{Outcome, Report};
     use crate::core::hidden::Hidden;
     use crate::core::id::SubscriptionNumber;
+    use crate::core::success::SuccessRule;
 
     fn findings(outcome: Outcome) -> Findings {
         let phases = vec![(Phase::Resolve, Duration::from_millis(2)), (Phase::Connect, Duration::from_millis(5))];
@@ -360,6 +381,9 @@ mod tests {
                 format: Format::Json,
                 layout: Layout::Flat,
                 nested: Nested::Brackets,
+                is_templated: false,
+                auth: None,
+                success: SuccessRule::default(),
             },
         }
     }

@@ -10,8 +10,8 @@ use super::problem::Problem;
 use super::reply::Reply;
 use super::request::Authorised;
 use super::{
-    backlog, backup, calls, cluster, deliveries, erasures, event_types, events, log, messages, metrics, probes, report,
-    stats, subscriptions, tokens,
+    backlog, backup, calls, cluster, deliveries, erasures, event_types, events, handshake, log, messages, metrics,
+    probes, report, stats, subscriptions, target, tokens,
 };
 use crate::core::event::CallId;
 use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId, TokenId};
@@ -37,10 +37,13 @@ pub(super) enum Resource {
     Secret(SubscriptionId),
     RotateSecret(SubscriptionId),
     TestStored(SubscriptionId),
+    Handshake(SubscriptionId),
     Owed(SubscriptionId),
     Replay(SubscriptionId),
     Discard(SubscriptionId),
     TestUrl,
+    Preview,
+    Presets,
     Deliveries,
     Delivery(DeliveryId),
     Retry(DeliveryId),
@@ -80,10 +83,13 @@ pub(super) fn find(path: &str) -> Option<Resource> {
             ["subscriptions", id, "secret"] => Resource::Secret(id.parse().ok()?),
             ["subscriptions", id, "rotate-secret"] => Resource::RotateSecret(id.parse().ok()?),
             ["subscriptions", id, "test"] => Resource::TestStored(id.parse().ok()?),
+            ["subscriptions", id, "handshake"] => Resource::Handshake(id.parse().ok()?),
             ["subscriptions", id, "events"] => Resource::Owed(id.parse().ok()?),
             ["subscriptions", id, "replay"] => Resource::Replay(id.parse().ok()?),
             ["subscriptions", id, "discard"] => Resource::Discard(id.parse().ok()?),
             ["test"] => Resource::TestUrl,
+            ["preview"] => Resource::Preview,
+            ["presets"] => Resource::Presets,
             ["deliveries"] => Resource::Deliveries,
             ["deliveries", id] => Resource::Delivery(id.parse().ok()?),
             ["deliveries", id, "retry"] => Resource::Retry(id.parse().ok()?),
@@ -115,7 +121,9 @@ impl Resource {
             | Self::Discard(_)
             | Self::RotateSecret(_)
             | Self::TestStored(_)
+            | Self::Handshake(_)
             | Self::TestUrl
+            | Self::Preview
             | Self::Messages
             | Self::Retry(_)
             | Self::Cancel(_) => "POST",
@@ -176,10 +184,13 @@ async fn answer_other(resource: Resource, request: Authorised) -> Result<Reply, 
         (R::Secret(id), _) => subscriptions::secret(&request.permit(Admin)?, id),
         (R::RotateSecret(id), _) => subscriptions::rotate_secret(request.permit(Admin)?, id).await,
         (R::TestStored(id), _) => probes::stored(request.permit(Admin)?, id).await,
+        (R::Handshake(id), _) => handshake::ask(request.permit(Admin)?, id).await,
         (R::Owed(id), _) => backlog::events_between(request.permit(Read)?, id).await,
         (R::Replay(id), _) => backlog::replay(request.permit(Admin)?, id).await,
         (R::Discard(id), _) => backlog::discard(request.permit(Admin)?, id).await,
         (R::TestUrl, _) => probes::unsaved(request.permit(Admin)?).await,
+        (R::Preview, _) => target::preview(request.permit(Read)?).await,
+        (R::Presets, _) => target::presets(&request.permit(Read)?),
         (R::Deliveries, _) => deliveries::list(request.permit(Read)?).await,
         (R::Delivery(id), _) => deliveries::show(request.permit(Read)?, id).await,
         (R::Retry(id), _) => deliveries::retry(request.permit(Admin)?, id).await,

@@ -14,11 +14,13 @@ use super::problem::Problem;
 use super::reply::{Reply, created, json};
 use super::request::{Document, JSON, MERGE_PATCH, Permitted};
 use super::shape::{Items, Object, Text};
+use super::target::{self, TargetJson};
 use crate::core::client_certificate::ClientCertificate;
 use crate::core::event::{Company, Domain, EventType, Source};
 use crate::core::id::SubscriptionId;
 use crate::core::invalid::{Invalid, pointer};
 use crate::core::json as text;
+use crate::core::signature::public_key;
 use crate::core::subscription::{DisabledReason, Secret, Selection, Subscription};
 use crate::core::subscription_input::Change;
 use crate::core::time::{Timestamp, format_duration, parse_duration};
@@ -27,6 +29,8 @@ use crate::store::SubscriptionFilter;
 
 /// Default overlap during which the old secret also signs after a rotation.
 const OVERLAP: Duration = Duration::from_secs(24 * 3600);
+/// The place of the URL at which tokens are fetched.
+const TOKEN_URL: &str = "/auth/token_url";
 /// Maximum overlap.
 const MOST_OVERLAP: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -49,6 +53,8 @@ struct SubscriptionJson<'s> {
     rate_per_second: Option<u32>,
     ordering: &'static str,
     expire_after: Object<&'s str, String>,
+    #[serde(flatten)]
+    target: TargetJson<'s>,
     enabled: bool,
     disabled_reason: Option<&'static str>,
     created_at: Text<Timestamp>,
@@ -57,7 +63,7 @@ struct SubscriptionJson<'s> {
 }
 
 /// `subscription` without its secrets; of its own headers only the names.
-fn shown(subscription: &Subscription, waiting: u64) -> SubscriptionJson<'_> {
+fn shown(subscription: &Subscription, waiting: u64, now: Timestamp) -> SubscriptionJson<'_> {
     let events = match &subscription.events {
         Selection::All => vec!["*"],
         Selection::Some(types) => types.iter().map(EventType::as_str).collect(),
@@ -81,6 +87,7 @@ fn shown(subscription: &Subscription, waiting: u64) -> SubscriptionJson<'_> {
         rate_per_second: subscription.rate_per_second,
         ordering: subscription.ordering.as_str(),
         expire_after: Object(expire_after.map(|(name, after)| (name.as_str(), format_duration(*after))).collect()),
+        target: TargetJson::of(subscription, now),
         enabled: subscription.enabled(),
         disabled_reason: subscription.disabled.map(DisabledReason::as_str),
         created_at: Text(subscription.created_at),
@@ -105,7 +112,8 @@ pub(super) fn list(request: &Permitted) -> Result<Reply, Problem> {
     let filter = SubscriptionFilter { company: request.access.narrow(company)?, domain };
     let after = page.after.map(SubscriptionId::from_bits);
     let found = request.services().store.subscriptions_page(&filter, after, page.limit);
-    let items = found.items.iter().map(|one| shown(&one.subscription, one.waiting)).collect();
+    let now = (request.services().clock)();
+    let items = found.items.iter().map(|one| shown(&one.subscription, one.waiting, now)).collect();
     json(StatusCode::OK, &Items::of(items, List::Subscriptions, found.next, None))
 }
 
@@ -113,7 +121,7 @@ pub(super) fn list(request: &Permitted) -> Result<Reply, Problem> {
 pub(super) fn show(request: &Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
     request.no_query()?;
     let found = find(request, id)?;
-    json(StatusCode::OK, &shown(&found, request.services().store.waiting(id)))
+    json(StatusCode::OK, &shown(&found, request.services().store.waiting(id), (request.services().clock)()))
 }
 
 /// Registers a webhook. Its secret is given or generated; [`secret`] returns it.
@@ -125,11 +133,13 @@ pub(super) async fn create(mut request: Permitted) -> Result<Reply, Problem> {
     let draft = change.into_draft(request.services().default_ordering)?;
     request.access.own(draft.company())?;
     check_certificate(&request, draft.client_certificate())?;
-    check_url(&request, draft.company(), url).await?;
+    check_url(&request, draft.company(), "/url", url).await?;
+    check_url(&request, draft.company(), TOKEN_URL, target::token_url(draft.target())).await?;
+    target::check(&request, target::sample_of(&draft)).await?;
     let made = bridge::written(|reply| request.services().store.create_subscription(draft, reply)).await?;
     // The next new webhook on the page gets another secret.
     request.context.reserved.release(&made.secret);
-    created(&format!("/v1/subscriptions/{}", made.id), &shown(&made, 0))
+    created(&format!("/v1/subscriptions/{}", made.id), &shown(&made, 0, (request.services().clock)()))
 }
 
 /// Changes the members in the body.
@@ -143,18 +153,30 @@ pub(super) async fn change(mut request: Permitted, id: SubscriptionId) -> Result
         check_certificate(&request, after.as_ref())?;
     }
     let url = change.url.clone().filter(|url| *url != before.url);
-    check_url(&request, &before.company, url).await?;
+    check_url(&request, &before.company, "/url", url).await?;
+    let after = change.apply(&before, before.updated_at)?;
+    if target::token_url(&after.target) != target::token_url(&before.target) {
+        check_url(&request, &before.company, TOKEN_URL, target::token_url(&after.target)).await?;
+    }
+    if target::concerns(&before, &after) {
+        target::check(&request, after).await?;
+    }
     let after = bridge::written(|reply| request.services().store.change_subscription(id, change, reply)).await?;
-    json(StatusCode::OK, &shown(&after, request.services().store.waiting(id)))
+    json(StatusCode::OK, &shown(&after, request.services().store.waiting(id), (request.services().clock)()))
 }
 
 /// Refuses a URL that deliveries could not be posted to; resolves its host.
-async fn check_url(request: &Permitted, company: &Company, url: Option<String>) -> Result<(), Problem> {
+async fn check_url(
+    request: &Permitted,
+    company: &Company,
+    pointer: &'static str,
+    url: Option<String>,
+) -> Result<(), Problem> {
     let Some(url) = url else { return Ok(()) };
     let context = Arc::clone(&request.context);
     let share = Share::of(&request.context, Lane::UrlCheck, request.principal().concerning(company));
     let checked = share.run(move || context.services.transport.get().check_url(&url)).await?;
-    checked.map_err(|fault| Problem::invalid("/url", fault))
+    checked.map_err(|fault| Problem::invalid(pointer, fault))
 }
 
 /// Refuses an unusable client certificate.
@@ -191,7 +213,10 @@ pub(super) fn check_unlocked(subscription: &Subscription) -> Result<(), Problem>
 }
 
 fn reveal(secret: &Secret) -> Reply {
-    json_text(StatusCode::OK, format!(r#"{{"secret":{}}}"#, text::quote(&secret.reveal())))
+    json_text(
+        StatusCode::OK,
+        format!(r#"{{"secret":{},"public_key":"{}"}}"#, text::quote(&secret.reveal()), public_key(secret)),
+    )
 }
 
 /// Sets a new secret, given or generated; the old one also signs during the overlap.
@@ -238,6 +263,7 @@ mod tests {
     use crate::core::hidden::Hidden;
     use crate::core::id::SubscriptionNumber;
     use crate::core::subscription::{Format, Header, Layout, Nested, Ordering};
+    use crate::core::target::Target;
 
     #[test]
     fn a_subscription_is_shown_without_its_secrets() {
@@ -253,6 +279,7 @@ mod tests {
             format: Format::Form,
             layout: Layout::Flat,
             nested: Nested::Json,
+            target: Target::default(),
             events: Selection::All,
             description: String::new(),
             headers: vec![Header { name: "X-Key".to_owned(), value: Hidden::new("hunter2") }],
@@ -268,14 +295,15 @@ mod tests {
             secret: secret.clone(),
             previous_secret: None,
         };
-        let text = serde_json::to_string(&shown(&subscription, 3)).unwrap();
+        let text = serde_json::to_string(&shown(&subscription, 3, at)).unwrap();
         assert!(!text.contains("k3y") && !text.contains("hunter2") && !text.contains(&secret.reveal()), "{text}");
         let wanted = format!(
             concat!(
                 r#"{{"id":"{}","company":"acme","domain":null,"sources":["widget"],"url":"https://hooks.example/in","#,
                 r#""format":"form","layout":"flat","nested":"json","events":["*"],"description":"","headers":{{"X-Key":null}},"client_cert":"PEM","#,
                 r#""timeout_ms":5000,"max_in_flight":null,"rate_per_second":10,"ordering":"call","#,
-                r#""expire_after":{{"call.new":"10m"}},"enabled":false,"#,
+                r#""expire_after":{{"call.new":"10m"}},"template":null,"content_type":null,"preset":null,"filter":null,"filter_failures":null,"#,
+                r#""success":"2xx","success_body":null,"auth":null,"signature":"v1","public_keys":[],"enabled":false,"#,
                 r#""disabled_reason":"the receiver answered 410 Gone","created_at":"{}","updated_at":"{}","waiting":3}}"#
             ),
             subscription.id, at, at

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::core::delivery::{Delivery, State};
 use crate::core::event::{Event, NewEvent};
+use crate::core::filter::Facts;
 use crate::core::id::{DeliveryId, EventId, MAX_SEQUENCE, SubscriptionNumber};
 use crate::core::invalid::Invalid;
 use crate::core::subscription::Subscription;
@@ -115,20 +116,22 @@ pub(crate) fn owed_of(
     deliveries.into_iter().map(|delivery| Delivery { give_up_at, ..delivery }).collect()
 }
 
-/// Whether a subscription matches an event.
+/// Whether a subscription matches an event, apart from its filter.
 pub(crate) fn matches(subscription: &Subscription, event: &NewEvent) -> bool {
     subscription.matches(&event.company, event.domain.as_ref(), event.source, &event.event_type)
 }
 
-/// One delivery per matching subscription, in order of creation, each with its subscription's next sequence number.
+/// One delivery per matching subscription whose filter lets the event through, in order of creation, each with its subscription's next sequence number.
 /// `sequences` has the numbers already used by earlier events of the same unit, by subscription number.
 fn deliveries_for(
     event: &Event,
     registry: &Registry,
     sequences: &mut HashMap<SubscriptionNumber, u64>,
 ) -> Vec<Delivery> {
+    let facts = Facts::of(event);
     let matches = |subscription: &Subscription| {
         subscription.matches(&event.company, event.domain.as_ref(), event.source, &event.event_type)
+            && subscription.target.filter.as_ref().is_none_or(|filter| filter.lets_through(&facts))
     };
     let states = registry.of_company(&event.company).filter(|state| matches(&state.subscription));
     let deliveries = states.map(|state| {
@@ -159,7 +162,8 @@ fn deliveries_for(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::in_memory::{InMemory, draft, event};
+    use crate::core::subscription_input;
+    use crate::model::in_memory::{InMemory, draft, event, filtered};
     use crate::model::subscriptions;
 
     fn with_subscriptions(count: usize) -> InMemory {
@@ -188,6 +192,32 @@ mod tests {
         assert_eq!(sequences(&outcome), [(1, 3), (2, 3)], "they go on in the next turn");
         assert_eq!((outcome.tally.accepted, outcome.deliveries), (1, 2));
         assert_eq!(engine.written()[2..], ["events"; 3]);
+    }
+
+    #[test]
+    fn filters_decide_and_failing_ones_let_through() {
+        let mut engine = InMemory::new();
+        for filter in ["data.call_id == 'a'", "data.n > 2", "data.call_id > 2", "data.none"] {
+            engine.decide(|turn| subscriptions::create(turn, filtered(filter))).0.unwrap();
+        }
+        let (accepted, outcome) = engine.decide(|turn| accept(turn, vec![event("a", None), event("b", None)]));
+        assert_eq!(accepted.unwrap().iter().map(|it| it.deliveries).collect::<Vec<_>>(), [2, 1]);
+        assert_eq!(sequences(&outcome), [(1, 1), (3, 1), (3, 2)], "sequence numbers are those of what is owed");
+        let failures = |engine: &InMemory, number: u32| {
+            let registry = lock(&engine.registry);
+            let state = registry.all().find(|state| state.subscription.number.get() == number).unwrap();
+            state.subscription.target.filter.as_ref().unwrap().failures().0
+        };
+        assert_eq!([1, 2, 3].map(|number| failures(&engine, number)), [0, 0, 2]);
+        let id = lock(&engine.registry).all().nth(2).unwrap().subscription.id;
+        let patch = |text: &str| {
+            let catalogue = crate::core::catalogue::Catalogue::new(Vec::new()).unwrap();
+            subscription_input::Change::from_json(crate::core::json::parse(text).unwrap(), &catalogue).unwrap()
+        };
+        engine.decide(|turn| subscriptions::change(turn, id, &patch(r#"{"description":"x"}"#))).0.unwrap();
+        assert_eq!(failures(&engine, 3), 2, "another setting changed");
+        engine.decide(|turn| subscriptions::change(turn, id, &patch(r#"{"filter":"data.n"}"#))).0.unwrap();
+        assert_eq!(failures(&engine, 3), 0, "it is another filter");
     }
 
     #[test]

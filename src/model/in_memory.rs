@@ -51,10 +51,22 @@ pub(crate) fn settings() -> Settings {
 }
 
 pub(crate) fn draft(company: &str) -> Draft {
-    let text =
-        format!(r#"{{"company":"{company}","url":"http://127.0.0.1:9/","events":["*"],"headers":{{"X-Key":"k"}}}}"#);
+    draft_of(&format!(
+        r#"{{"company":"{company}","url":"http://127.0.0.1:9/","events":["*"],"headers":{{"X-Key":"k"}}}}"#
+    ))
+}
+
+/// A subscription of 'acme' with a filter.
+pub(crate) fn filtered(filter: &str) -> Draft {
+    draft_of(&format!(
+        r#"{{"company":"acme","url":"http://127.0.0.1:9/","events":["*"],"filter":{}}}"#,
+        json::quote(filter)
+    ))
+}
+
+fn draft_of(text: &str) -> Draft {
     let catalogue = Catalogue::new(Vec::new()).unwrap();
-    let patch = Patch::from_json(json::parse(&text).unwrap(), &catalogue).unwrap();
+    let patch = Patch::from_json(json::parse(text).unwrap(), &catalogue).unwrap();
     patch.into_draft(Ordering::Call).unwrap()
 }
 

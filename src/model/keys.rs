@@ -34,7 +34,7 @@ use crate::core::id::{DeliveryId, ErasureId, SubscriptionNumber, TokenId};
 use crate::model::key::{Key, ValueKind};
 
 /// The maximum number of pieces of a subscription's record.
-pub(crate) const SUBSCRIPTION_PIECES: u8 = 8;
+pub(crate) const SUBSCRIPTION_PIECES: u8 = 12;
 
 /// A key of a kind that begins with a subscription's number.
 pub(crate) fn numbered(kind: ValueKind, number: SubscriptionNumber) -> Key {

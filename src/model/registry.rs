@@ -182,9 +182,12 @@ impl Registry {
 
     /// Registers a new or changed subscription.
     pub(crate) fn put(&mut self, registered: Registered) {
-        let Registered { subscription, deleted, locked, stale } = registered;
+        let Registered { mut subscription, deleted, locked, stale } = registered;
         let number = subscription.number;
         self.next_number = self.next_number.max(number.next().unwrap_or(number));
+        if let Some(state) = self.states.get(&number) {
+            subscription.target.keep_of(&state.subscription.target);
+        }
         let subscription = Arc::new(subscription);
         if let Some(state) = self.states.get_mut(&number) {
             (state.subscription, state.deleted) = (subscription, deleted);

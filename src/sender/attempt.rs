@@ -15,7 +15,8 @@ use super::failure::Failure;
 use super::head::{Framing, Head};
 use super::marks::{self, Marks};
 use crate::core::attempt::{Answer, Fault, Outcome, Phase, Report};
-use crate::core::request::Outgoing;
+use crate::core::hidden::Hidden;
+use crate::core::request::{AUTHORIZATION, Outgoing};
 
 /// How much of a body beyond what is kept is read so that the connection can be reused.
 const DRAIN_MOST: usize = 64 * 1024;
@@ -37,18 +38,43 @@ pub(super) struct Limits {
 /// have been closed by the receiver, the request is repeated at once over a fresh one of `lone`, within the same
 /// time: the receiver may have closed it while the request was being sent. The reported phases are those of the
 /// second try.
-pub(super) fn post(agent: &Agent, lone: &Agent, request: &Outgoing, target: &Uri, limits: Limits) -> Report {
+///
+/// `authorization` is the value of Authorization, if it signs in.
+pub(super) fn post(
+    agent: &Agent,
+    lone: &Agent,
+    (request, authorization): (&Outgoing, Option<&Hidden>),
+    target: &Uri,
+    limits: Limits,
+) -> Report {
+    let request = Signed { request, authorization };
     let begin = Instant::now();
     let deadline = begin + limits.whole;
     marks::begin(begin, deadline, limits.connect);
-    let mut result = exchange(agent, request, target);
+    let mut result = exchange(agent, &request, target);
     let mut marks = marks::end();
     let now = Instant::now();
     if now < deadline && marks.as_ref().is_some_and(|marks| had_been_closed(marks, &result)) {
         marks::begin(now, deadline, limits.connect);
-        result = exchange(lone, request, target);
+        result = exchange(lone, &request, target);
         marks = marks::end();
     }
+    reported(begin, marks, result)
+}
+
+/// Asks with OPTIONS, over a fresh connection of `lone`, within the time.
+pub(super) fn ask(lone: &Agent, request: &Outgoing, target: &Uri, limits: Limits) -> Report {
+    let begin = Instant::now();
+    marks::begin(begin, begin + limits.whole, limits.connect);
+    let asked = with_headers(lone.options(target), request.headers.iter().map(pair), target).and_then(|built| {
+        let response = built.call().map_err(|error| Failure::from_ureq(error, marks::phase()))?;
+        marks::enter(Phase::Receive);
+        Ok(read_body(response))
+    });
+    reported(begin, marks::end(), asked)
+}
+
+fn reported(begin: Instant, mut marks: Option<Marks>, result: Result<Received, Failure>) -> Report {
     let address = marks.as_ref().and_then(|marks| marks.address).map(|address| address.to_string());
     let head = marks.as_mut().and_then(|marks| marks.head.take());
     let (outcome, note) = outcome(head, result);
@@ -108,21 +134,42 @@ impl Received {
     }
 }
 
-fn exchange(agent: &Agent, request: &Outgoing, target: &Uri) -> Result<Received, Failure> {
+/// A request with the value of Authorization.
+struct Signed<'r> {
+    request: &'r Outgoing,
+    authorization: Option<&'r Hidden>,
+}
+
+fn exchange(agent: &Agent, request: &Signed<'_>, target: &Uri) -> Result<Received, Failure> {
     let built = build(agent, request, target)?;
-    let sent = built.send(request.body.as_slice());
+    let sent = built.send(request.request.body.as_slice());
     let response = sent.map_err(|error| Failure::from_ureq(error, marks::phase()))?;
     marks::enter(Phase::Receive);
     Ok(read_body(response))
 }
 
 /// The request, with header names in their original case.
-fn build(agent: &Agent, request: &Outgoing, target: &Uri) -> Result<RequestBuilder<WithBody>, Failure> {
-    let (length, host) = (request.body.len().to_string(), host(target));
-    let standard = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+fn build(agent: &Agent, request: &Signed<'_>, target: &Uri) -> Result<RequestBuilder<WithBody>, Failure> {
+    let Signed { request, authorization } = request;
+    let length = request.body.len().to_string();
+    let standard = request.headers.iter().map(pair);
     let own = request.own_headers.iter().map(|header| (header.name.as_str(), header.value.expose()));
-    let mut built = agent.post(target);
-    for (name, value) in standard.chain(own).chain([("Host", host.as_str()), ("Content-Length", length.as_str())]) {
+    let signs_in = authorization.iter().map(|value| (AUTHORIZATION, value.expose()));
+    let all = standard.chain(own).chain(signs_in).chain([("Content-Length", length.as_str())]);
+    with_headers(agent.post(target), all, target)
+}
+
+fn pair((name, value): &(String, String)) -> (&str, &str) {
+    (name, value)
+}
+
+fn with_headers<'h, Body>(
+    mut built: RequestBuilder<Body>,
+    headers: impl Iterator<Item = (&'h str, &'h str)>,
+    target: &Uri,
+) -> Result<RequestBuilder<Body>, Failure> {
+    let host = host(target);
+    for (name, value) in headers.map(|(name, value)| (name, value.to_owned())).chain([("Host", host)]) {
         let good = HeaderName::from_bytes(name.as_bytes()).is_ok() && HeaderValue::from_bytes(value.as_bytes()).is_ok();
         if !good {
             return Err(unsendable(&format!("header `{name}`")));

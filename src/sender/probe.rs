@@ -21,7 +21,7 @@ pub struct Findings {
     pub report: Report,
     /// The status code, if there was a response.
     pub response: Option<u16>,
-    /// Whether a delivery would count as delivered: the response was 2xx.
+    /// Whether a delivery would count as delivered.
     pub working: bool,
     /// The result in plain language, with what to do.
     pub message: String,
@@ -32,17 +32,18 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// Why there was no response.
-    pub const fn error(&self) -> Option<Fault> {
+    /// Why there was no response, or why it does not count although its status does.
+    pub fn error(&self) -> Option<Fault> {
         match &self.report.outcome {
-            Outcome::Answered(_) => None,
+            Outcome::Answered(answer) => self.request.success.fault_of_body(answer).map(|_| Fault::UnexpectedBody),
             Outcome::Failed { fault, .. } => Some(*fault),
         }
     }
 
     /// The phase in which it failed; `None` if it never began, or if there was a response.
     pub fn phase(&self) -> Option<Phase> {
-        self.error().and_then(|_| self.report.phases.last()).map(|(phase, _)| *phase)
+        let failed = matches!(self.report.outcome, Outcome::Failed { .. });
+        self.report.phases.last().filter(|_| failed).map(|(phase, _)| *phase)
     }
 
     /// The beginning of the response's body as text, at most 2 KiB.
@@ -68,21 +69,14 @@ pub fn run(transport: &Transport, request: Outgoing, timeout: Option<Duration>) 
 /// Describes the report of an attempt.
 fn read(report: Report, request: Outgoing) -> Findings {
     let (response, working) = match &report.outcome {
-        Outcome::Answered(answer) => (Some(answer.status), answer.is_success()),
+        Outcome::Answered(answer) => (Some(answer.status), request.success.accepts(answer)),
         Outcome::Failed { .. } => (None, false),
     };
-    Findings {
-        response,
-        working,
-        message: words::of_report(&report, &request.url),
-        curl: curl(&request),
-        report,
-        request,
-    }
+    Findings { response, working, message: words::of_report(&report, &request), curl: curl(&request), report, request }
 }
 
 /// The `curl` line that sends the same request, to be pasted into a POSIX shell. Values of the subscription's own
-/// headers are left out: each is taken from an environment variable named like the header (`X-Api-Key` from
+/// headers, and of the one by which it signs in, are left out: each is taken from an environment variable named like the header (`X-Api-Key` from
 /// `$X_API_KEY`).
 pub fn curl(request: &Outgoing) -> String {
     // --globoff: brackets in the URL are literal. curl's own Expect is suppressed.
@@ -90,8 +84,8 @@ pub fn curl(request: &Outgoing) -> String {
     for (name, value) in &request.headers {
         line.push_str(&format!(" --header {}", quoted(&format!("{name}: {value}"))));
     }
-    for header in &request.own_headers {
-        line.push_str(&format!(" --header {}\": ${{{}}}\"", quoted(&header.name), variable(&header.name)));
+    for name in request.secret_headers() {
+        line.push_str(&format!(" --header {}\": ${{{}}}\"", quoted(name), variable(name)));
     }
     // --data-raw: a body that begins with @ is not a file name.
     line.push_str(&format!(" --data-raw {}", quoted(&String::from_utf8_lossy(&request.body))));
@@ -117,6 +111,7 @@ mod tests {
     use crate::core::attempt::Answer;
     use crate::core::hidden::Hidden;
     use crate::core::subscription::{Format, Header, Layout, Nested};
+    use crate::core::success::SuccessRule;
 
     fn request(body: &str) -> Outgoing {
         Outgoing {
@@ -128,6 +123,9 @@ mod tests {
             format: Format::Json,
             layout: Layout::Envelope,
             nested: Nested::Brackets,
+            is_templated: false,
+            auth: None,
+            success: SuccessRule::default(),
         }
     }
 

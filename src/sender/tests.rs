@@ -14,6 +14,7 @@ use crate::core::hidden::Hidden;
 use crate::core::id::SubscriptionId;
 use crate::core::request::Outgoing;
 use crate::core::subscription::{Format, Header, Layout, Nested};
+use crate::core::success::SuccessRule;
 
 const ONE: Option<SubscriptionId> = Some(SubscriptionId::from_bits(1));
 type Script = fn(&mut Conversation);
@@ -61,6 +62,9 @@ fn to(url: &str) -> Outgoing {
         format: Format::Json,
         layout: Layout::Envelope,
         nested: Nested::Brackets,
+        is_templated: false,
+        auth: None,
+        success: SuccessRule::default(),
     }
 }
 

@@ -18,10 +18,13 @@ use super::marks;
 use super::resolver::Resolver;
 pub use super::tls::BadCertificate;
 use super::tls::{Peer, Tls};
+use super::tokens::Tokens;
 use super::wire::Dialler;
 use crate::core::address::AddressPolicy;
 use crate::core::attempt::{Fault, Outcome, Report};
+use crate::core::auth::{Auth, ClientCredentials};
 use crate::core::client_certificate::ClientCertificate;
+use crate::core::hidden::Hidden;
 use crate::core::id::SubscriptionId;
 use crate::core::proxy::Proxy;
 use crate::core::request::Outgoing;
@@ -53,6 +56,7 @@ pub struct Transport {
     tls: Arc<Tls>,
     by_proxy: bool,
     agents: Agents,
+    tokens: Tokens,
 }
 
 impl Transport {
@@ -87,7 +91,7 @@ impl Transport {
         let (resolver, tls, by_proxy) = (Arc::new(resolver), Arc::new(tls), proxy.is_some());
         let dialler = Dialler::new(Arc::clone(&resolver), Arc::clone(&tls), proxy.map(Arc::new), idle_most);
         let agents = Agents::new(dialler);
-        Self { connect_timeout, timeout, resolver, tls, by_proxy, agents }
+        Self { connect_timeout, timeout, resolver, tls, by_proxy, agents, tokens: Tokens::default() }
     }
 
     /// Sends a request and waits for the response; never panics, and takes at most `timeout` (by default that of the
@@ -113,13 +117,80 @@ impl Transport {
             Ok(agents) => agents,
             Err(bad) => return failed(unusable(bad), begin.elapsed()),
         };
-        let posted = caught(|| attempt::post(&keeping, &lone, request, &target, limits));
+        let deadline = begin + whole;
+        let posted = caught(|| {
+            let post = |authorization: Option<&Hidden>, limits| {
+                attempt::post(&keeping, &lone, (request, authorization), &target, limits)
+            };
+            match request.auth.as_deref() {
+                None => post(None, limits),
+                Some(Auth::ClientCredentials(credentials)) => self.post_with_token(credentials, deadline, limits, post),
+                Some(auth) => post(auth.header().as_ref(), limits),
+            }
+        });
         posted.unwrap_or_else(|failure| {
             if let Some(id) = receiver {
                 self.agents.forget(id);
             }
             failed(failure, begin.elapsed())
         })
+    }
+
+    /// Posts with a token. One that was kept and is refused is fetched anew, once.
+    fn post_with_token(
+        &self,
+        credentials: &ClientCredentials,
+        deadline: Instant,
+        limits: Limits,
+        post: impl Fn(Option<&Hidden>, Limits) -> Report,
+    ) -> Report {
+        let begin = Instant::now();
+        let left = || Limits { whole: deadline.saturating_duration_since(Instant::now()), ..limits };
+        let get = || self.tokens.get(credentials, deadline, |request| self.post_for_token(request, left()));
+        let refused = |report: &Report| matches!(&report.outcome, Outcome::Answered(answer) if answer.status == 401);
+        let token = match get() {
+            Ok(token) => token,
+            Err(failure) => return failed(failure, begin.elapsed()),
+        };
+        let report = post(Some(&token.header()), left());
+        if !(token.was_kept && refused(&report)) {
+            return report;
+        }
+        self.tokens.forget(credentials, &token);
+        match get() {
+            Ok(token) => post(Some(&token.header()), left()),
+            Err(failure) => failed(failure, begin.elapsed()),
+        }
+    }
+
+    /// Posts a request for a token, over a fresh connection and under the rules of any other.
+    fn post_for_token(&self, request: &Outgoing, limits: Limits) -> Report {
+        let begin = Instant::now();
+        let target = match self.target(&request.url) {
+            Ok(target) => target,
+            Err(failure) => return failed(failure, begin.elapsed()),
+        };
+        match self.agents.lone(None) {
+            Ok(lone) => attempt::post(&lone, &lone, (request, None), &target, limits),
+            Err(bad) => failed(unusable(bad), begin.elapsed()),
+        }
+    }
+
+    /// Asks with OPTIONS, over a fresh connection and under the rules of any request; `request` has no body.
+    pub fn ask(&self, request: &Outgoing) -> Report {
+        let begin = Instant::now();
+        let target = match self.target(&request.url) {
+            Ok(target) => target,
+            Err(failure) => return failed(failure, begin.elapsed()),
+        };
+        let limits = Limits { whole: self.timeout.min(LONGEST), connect: self.connect_timeout.min(LONGEST) };
+        match self.agents.lone(request.client_certificate.as_ref()) {
+            Ok(lone) => {
+                let asked = caught(|| attempt::ask(&lone, request, &target, limits));
+                asked.unwrap_or_else(|failure| failed(failure, begin.elapsed()))
+            }
+            Err(bad) => failed(unusable(bad), begin.elapsed()),
+        }
     }
 
     /// Closes the connections of receivers that were not called for a while. Calls do that as well; this is for when

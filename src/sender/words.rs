@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::core::attempt::{Answer, Fault, LogEntry, Outcome, Phase, Report};
+use crate::core::attempt::{Answer, Fault, LogEntry, Outcome, Phase, Report, Status};
+use crate::core::auth::Auth;
+use crate::core::request::Outgoing;
 
 /// Maximum characters shown of a redirect's target.
 const TARGET: usize = 512;
@@ -19,18 +21,48 @@ const PLAIN_TO_TLS: [&str; 5] = [
 /// nginx's response without a client certificate.
 const NO_CERTIFICATE: [&str; 1] = ["no required ssl certificate was sent"];
 
-/// Describes the report of an attempt at `url`.
-pub(super) fn of_report(report: &Report, url: &str) -> String {
-    match &report.outcome {
-        Outcome::Answered(answer) => with_note(of_answer(answer, url), report.note.as_deref().unwrap_or_default()),
+/// Describes the report of an attempt of `request`.
+pub(super) fn of_report(report: &Report, request: &Outgoing) -> String {
+    let words = match &report.outcome {
+        Outcome::Answered(answer) => match request.success.fault_of_body(answer) {
+            Some(why) => unexpected(answer, &why),
+            None => {
+                let words = judged(answer, &request.url, request.success.accepts(answer));
+                with_note(words, report.note.as_deref().unwrap_or_default())
+            }
+        },
         Outcome::Failed { fault, detail } => of_fault(*fault, detail, &report.phases),
+    };
+    let fetched = matches!(request.auth.as_deref(), Some(Auth::ClientCredentials(_)));
+    let refused = matches!(&report.outcome, Outcome::Answered(answer) if matches!(answer.status, 401 | 403));
+    if fetched && refused { format!("{words} (A token was fetched; it is this URL that refused it.)") } else { words }
+}
+
+/// The words for a body that is none of success.
+fn unexpected(answer: &Answer, why: &str) -> String {
+    format!(
+        "URL not working: the receiver answered {}, but {why}; see what it answered, and correct what it complains of, or \
+         the rule",
+        answer.status
+    )
+}
+
+/// The words for an answer, of which the rule of success says whether it counts.
+fn judged(answer: &Answer, url: &str, counts: bool) -> String {
+    if counts && !(200..300).contains(&answer.status) {
+        let status = answer.status;
+        return format!("URL working and answering: the receiver answered {status}, which counts as delivered here.");
     }
+    of_answer(answer, url)
 }
 
 /// Describes a log entry in the same words; `None` if nothing was sent.
 pub fn of_entry(entry: &LogEntry) -> Option<String> {
     let words = match (&entry.answer, entry.error) {
-        (Some(answer), _) => with_note(of_answer(answer, &entry.url), &entry.error_detail),
+        (Some(answer), Some(Fault::UnexpectedBody)) => unexpected(answer, &entry.error_detail),
+        (Some(answer), _) => {
+            with_note(judged(answer, &entry.url, entry.status == Status::Delivered), &entry.error_detail)
+        }
         (None, Some(fault)) => of_fault(fault, &entry.error_detail, &entry.phases),
         (None, None) => return None,
     };
@@ -128,6 +160,9 @@ fn excerpt(location: &str) -> String {
 }
 
 fn of_fault(fault: Fault, detail: &str, phases: &[(Phase, Duration)]) -> String {
+    if fault == Fault::Template {
+        return format!("Not sent: {detail}. The event is kept and tried again: correct the template.");
+    }
     let Some(advice) = advice(fault) else {
         let verdict = if fault == Fault::AddressDenied { "allowed" } else { "working" };
         return format!("URL not {verdict}: {detail}.");
@@ -165,6 +200,9 @@ pub(super) const fn advice(fault: Fault) -> Option<&'static str> {
         Fault::BodyTimeout => "the receiver began to answer but did not end: let it answer with a short body, or none",
         Fault::Disconnected => "check the receiver's log: it may have crashed, or refuse this kind of request",
         Fault::Protocol => "check the port, and whether the URL must begin with https:// instead of http://",
+        Fault::SignIn => "nothing was sent to the webhook's own URL: check `auth` of this webhook",
+        Fault::UnexpectedBody => "see what it answered",
+        Fault::Template => "correct the template of this webhook",
         Fault::EventUnavailable => "the event that was to be sent is no longer stored",
         Fault::Internal => "try again; if it happens again, report it with this server's messages",
     })
@@ -184,6 +222,10 @@ const fn is_timeout(fault: Fault) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::id::AlertId;
+    use crate::core::subscription::Secret;
+    use crate::core::success::{Success, SuccessBody, SuccessRule};
+    use crate::core::time::Timestamp;
 
     fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
         let headers = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
@@ -229,7 +271,10 @@ mod tests {
         for fault in Fault::ALL {
             let phases = vec![(Phase::Resolve, Duration::from_millis(1)), (Phase::Connect, Duration::from_millis(20))];
             let found = of_fault(*fault, "cannot be so", &phases);
-            assert!(found.starts_with("URL not ") && found.contains("cannot be so"), "{found}");
+            assert!(
+                (found.starts_with("URL not ") || found.starts_with("Not sent: ")) && found.contains("cannot be so"),
+                "{found}"
+            );
             assert_eq!(found.contains("phase `connect`, after 20 ms"), is_timeout(*fault), "{found}");
         }
     }
@@ -289,8 +334,19 @@ mod tests {
             phases: Vec::new(),
             address: None,
         };
-        assert_eq!(of_report(&report(None), ""), "URL working and answering: the receiver answered 200.");
-        let message = of_report(&report(Some("its body did not end in time")), "");
+        let request =
+            Outgoing::alert("", &Secret::from_bytes([7; 32]), AlertId::from_bits(1), Vec::new(), Timestamp::ZERO);
+        assert_eq!(of_report(&report(None), &request), "URL working and answering: the receiver answered 200.");
+        let message = of_report(&report(Some("its body did not end in time")), &request);
+        let asked = SuccessRule { status: Success::OkOrRedirect, body: Some(SuccessBody::Contains("ok".to_owned())) };
+        let message_of = |status, body: &str| {
+            let report = Report { outcome: Outcome::Answered(answer(status, &[], body)), ..report(None) };
+            of_report(&report, &Outgoing { success: asked.clone(), ..request.clone() })
+        };
+        assert!(message_of(200, "{}").contains("answered 200, but its body does not contain `ok`"));
+        assert!(
+            message_of(302, "ok").starts_with("URL working") && message_of(404, "ok").starts_with("URL not working")
+        );
         assert!(
             message.starts_with("URL working") && message.ends_with("not in order: its body did not end in time.)"),
             "{message}"

@@ -70,10 +70,14 @@ mod secure_receivers;
 mod service;
 mod several;
 mod space;
+#[path = "../harness/stand_ins.rs"]
+mod stand_ins;
+mod standards;
 mod stats;
 mod store_config;
 mod subscriptions;
 mod systemd;
+mod targets;
 mod tls;
 mod tokens;
 mod upgrade;

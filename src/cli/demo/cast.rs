@@ -18,6 +18,9 @@ pub(super) const COMPANY: &str = "acme";
 pub(super) const DOMAIN: &str = "www.acme.example";
 /// Their source.
 pub(super) const SOURCE: &str = "widget";
+/// The preset of the receiver that stands in for Slack.
+pub(super) const SLACK: &str = "slack";
+
 /// The behaviour of a receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Behaviour {
@@ -27,6 +30,8 @@ pub(super) enum Behaviour {
     FailsTwice,
     /// Answers 410.
     Gone,
+    /// Answers as Slack's incoming webhooks do: 400 (`no_text`) to what has no text.
+    Slack,
 }
 
 /// The definition of a receiver.
@@ -36,7 +41,7 @@ pub(super) struct Part {
     pub(super) name: &'static str,
     /// `json` or `form`.
     pub(super) format: &'static str,
-    /// `envelope` or `flat`.
+    /// `envelope`, `flat`, or the name of a preset, whose body is JSON.
     pub(super) layout: &'static str,
     /// The event type it subscribes to, or `*`.
     pub(super) events: &'static str,
@@ -44,10 +49,11 @@ pub(super) struct Part {
 }
 
 /// All of them.
-pub(super) const PARTS: [Part; 5] = [
+pub(super) const PARTS: [Part; 6] = [
     Part { name: "crm", format: "json", layout: "envelope", events: "*", behaviour: Behaviour::Works },
     Part { name: "reporting", format: "form", layout: "envelope", events: "*", behaviour: Behaviour::Works },
     Part { name: "older-style", format: "json", layout: "flat", events: "*", behaviour: Behaviour::Works },
+    Part { name: "chat", format: "json", layout: SLACK, events: "*", behaviour: Behaviour::Slack },
     Part {
         name: "flaky",
         format: "json",
@@ -59,11 +65,12 @@ pub(super) const PARTS: [Part; 5] = [
 ];
 
 impl Behaviour {
-    /// The response to an attempt preceded by `before` others.
-    const fn status(self, before: usize) -> u16 {
+    /// The response to an attempt with `body` preceded by `before` others.
+    fn status(self, before: usize, body: &[u8]) -> u16 {
         match self {
+            Self::Slack if text_of(body).is_none() => 400,
             Self::FailsTwice if before < 2 => 503,
-            Self::Works | Self::FailsTwice => 200,
+            Self::Works | Self::FailsTwice | Self::Slack => 200,
             Self::Gone => 410,
         }
     }
@@ -72,7 +79,7 @@ impl Behaviour {
     pub(super) const fn attempts(self) -> u32 {
         match self {
             Self::FailsTwice => 3,
-            Self::Works | Self::Gone => 1,
+            Self::Works | Self::Gone | Self::Slack => 1,
         }
     }
 
@@ -82,8 +89,15 @@ impl Behaviour {
             Self::Works => "works",
             Self::FailsTwice => "fails twice",
             Self::Gone => "is gone",
+            Self::Slack => "is like Slack",
         }
     }
+}
+
+/// The text of a message for Slack; `None` if it would answer `no_text` or `invalid_payload`.
+pub(super) fn text_of(body: &[u8]) -> Option<String> {
+    let document: serde_json::Value = serde_json::from_slice(body).ok()?;
+    document["text"].as_str().filter(|text| !text.trim().is_empty()).map(str::to_owned)
 }
 
 impl Part {
@@ -122,10 +136,14 @@ impl Actor {
         let arrivals = Arrivals::default();
         let receiver = receiver(part.behaviour, Arc::clone(&arrivals))?;
         let url = format!("http://{}/{}", receiver.address(), part.name);
-        let body = json!({
+        let mut body = json!({
             "company": COMPANY, "url": url, "format": part.format, "layout": part.layout,
             "events": [part.events], "description": format!("demo: {}", part.name),
         });
+        if part.layout == SLACK {
+            // Slack takes one message a second; the one here is not as busy.
+            (body["layout"], body["preset"], body["rate_per_second"]) = (json!("envelope"), json!(SLACK), json!(100));
+        }
         let made: Named = read(&client.post("/v1/subscriptions", &body.to_string())?)?;
         let reply: SecretReply = read(&client.get(&format!("{}/secret", subscription_path(&made.id)))?)?;
         let secret = Secret::parse(&reply.secret)
@@ -147,7 +165,7 @@ struct Named {
 fn receiver(behaviour: Behaviour, arrivals: Arrivals) -> Result<Receiver, Failure> {
     let handler = move |message: &Message| {
         let mut arrivals = locked(&arrivals);
-        let status = behaviour.status(arrivals.len());
+        let status = behaviour.status(arrivals.len(), message.body());
         arrivals.push(Arrival { message: message.clone(), at: SystemTime::now(), status });
         Answer { status, delay: Duration::ZERO }
     };

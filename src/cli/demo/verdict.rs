@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::cast::{Actor, Arrival, Behaviour};
+use super::cast::{Actor, Arrival, Behaviour, SLACK, text_of};
 use crate::cli::client::{Client, Page, read, subscription_path};
 use crate::cli::event_types::EventType;
 use crate::cli::exit::Failure;
@@ -163,6 +163,9 @@ fn sequence_fault(arrivals: &[Arrival], wanted: usize) -> Option<String> {
 
 /// What is wrong with the body, by the subscription's format and layout.
 fn body_fault(actor: &Actor, event: &Posted, arrival: &Arrival) -> Option<String> {
+    if actor.part.layout == SLACK {
+        return chat_fault(event, arrival.message.body()).err();
+    }
     let named = delivery::event_type(&arrival.message);
     if named.as_deref() != Some(&event.event_type.name) {
         return Some(format!("the body names the event type {named:?}"));
@@ -173,6 +176,16 @@ fn body_fault(actor: &Actor, event: &Posted, arrival: &Arrival) -> Option<String
         _ => envelope_fault(event, arrival.message.body()),
     };
     fault.err()
+}
+
+/// The message says who it is about: the number, as people write it.
+fn chat_fault(event: &Posted, body: &[u8]) -> Result<(), String> {
+    let text = text_of(body).ok_or("the message has no text")?;
+    let sample: serde_json::Value =
+        serde_json::from_str(event.event_type.sample.get()).map_err(|error| error.to_string())?;
+    let phone = sample["lead_phone"].as_str().unwrap_or_default();
+    let last = phone.get(phone.len().saturating_sub(4)..).unwrap_or_default();
+    if text.contains(last) { Ok(()) } else { Err(format!("the message does not name the number: {text}")) }
 }
 
 /// The envelope contains the event's id, and `data` byte for byte.

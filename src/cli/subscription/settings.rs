@@ -26,13 +26,45 @@ pub(super) struct Settings {
     #[arg(long)]
     format: Option<String>,
 
-    /// envelope (default) or flat
+    /// envelope (default), flat or cloudevents
     #[arg(long)]
     layout: Option<String>,
 
     /// Lists in a form: brackets (default) or json
     #[arg(long)]
     nested: Option<String>,
+
+    /// A body for slack, teams, google_chat …
+    #[arg(long)]
+    preset: Option<String>,
+
+    /// A file with a template of the body
+    #[arg(long, value_name = "FILE", value_parser = maybe_file())]
+    template: Option<PathBuf>,
+
+    /// That of the template's result
+    #[arg(long, value_name = "TYPE")]
+    content_type: Option<String>,
+
+    /// Which events: 'data.department == "sales"'
+    #[arg(long, value_name = "EXPRESSION")]
+    filter: Option<String>,
+
+    /// What counts: 2xx (default) or 2xx_3xx
+    #[arg(long)]
+    success: Option<String>,
+
+    /// A text that the answer must contain
+    #[arg(long, value_name = "TEXT")]
+    success_contains: Option<String>,
+
+    /// A file with `auth` as JSON, or -
+    #[arg(long, value_name = "FILE", value_parser = maybe_file())]
+    auth_file: Option<PathBuf>,
+
+    /// Signatures: v1 (default), v1a or both
+    #[arg(long)]
+    signature: Option<String>,
 
     /// Free text
     #[arg(long, value_name = "TEXT")]
@@ -90,12 +122,24 @@ impl Settings {
             ("layout", &self.layout),
             ("nested", &self.nested),
             ("ordering", &self.ordering),
+            ("success", &self.success),
+            ("signature", &self.signature),
         ];
         for (name, value) in words {
             value.iter().for_each(|text| drop(put(name, json!(text))));
         }
         self.description.iter().for_each(|text| drop(put("description", json!(text))));
         self.domain.iter().for_each(|text| drop(put("domain", or_null(text))));
+        let or_none = [("preset", &self.preset), ("content_type", &self.content_type), ("filter", &self.filter)];
+        for (name, value) in or_none {
+            value.iter().for_each(|text| drop(put(name, or_null(text))));
+        }
+        if let Some(text) = &self.success_contains {
+            put("success_body", if text.is_empty() { Value::Null } else { json!({"contains": text}) });
+        }
+        if let Some(file) = &self.auth_file {
+            put("auth", auth(file)?);
+        }
         if let Some(sources) = &self.sources {
             let list: Vec<&str> = sources.split(',').map(str::trim).filter(|source| !source.is_empty()).collect();
             put("sources", json!(list));
@@ -110,7 +154,9 @@ impl Settings {
                 put(name, number(name, text)?);
             }
         }
-        for (name, file) in [("client_cert", &self.client_cert), ("client_key", &self.client_key)] {
+        let files =
+            [("client_cert", &self.client_cert), ("client_key", &self.client_key), ("template", &self.template)];
+        for (name, file) in files {
             if let Some(file) = file {
                 put(name, contents(name, file)?);
             }
@@ -158,6 +204,21 @@ fn contents(name: &str, file: &Path) -> Result<Value, Failure> {
     }
     let wrong = |error| Failure::usage(format!("--{}: {}: {error}", name.replace('_', "-"), file.display()));
     std::fs::read_to_string(file).map(Value::from).map_err(wrong)
+}
+
+/// `auth` as JSON from a file, which shows in no list of processes; `null` for an empty name.
+fn auth(file: &Path) -> Result<Value, Failure> {
+    if file.as_os_str().is_empty() {
+        return Ok(Value::Null);
+    }
+    let wrong = |why: String| Failure::usage(format!("--auth-file: {}: {why}", file.display()));
+    let text = match file.as_os_str() == "-" {
+        true => std::io::read_to_string(std::io::stdin()),
+        false => std::fs::read_to_string(file),
+    };
+    let text = text.map_err(|error| wrong(error.to_string()))?;
+    let example = r#"{"type": "basic", "username": "…", "password": "…"}"#;
+    serde_json::from_str(&text).map_err(|_| wrong(format!("is not JSON, as {example} is")))
 }
 
 fn or_null(text: &str) -> Value {

@@ -57,6 +57,8 @@ const ALL: &[Asset] = assets![
     CSS "webhooks" "form.css",
     JS "webhooks" "form.js",
     JS "webhooks" "fields.js",
+    JS "webhooks" "target.js",
+    JS "webhooks" "filter.js",
     JS "webhooks" "certificate.js",
     JS "webhooks" "test.js",
     JS "webhooks" "preview.js",

@@ -11,10 +11,14 @@ use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode, impl_borrow_decode};
 
 use crate::core::attempt::{Fault, Phase, Status};
+use crate::core::auth::{AuthType, CredentialsIn};
 use crate::core::delivery::State;
 use crate::core::event::Source;
 use crate::core::id::SubscriptionNumber;
+use crate::core::preset::Preset;
 use crate::core::subscription::{DisabledReason, Format, Layout, Nested, Ordering};
+use crate::core::success::Success;
+use crate::core::target::Signatures;
 use crate::core::time::Timestamp;
 use crate::core::token::Role;
 
@@ -67,6 +71,7 @@ pub(crate) trait Word: Sized {
     fn read(word: &str) -> Option<Self>;
 }
 by_word!(Status, State, Fault, Phase, Format, Layout, Nested, Ordering, DisabledReason, Source, Role);
+by_word!(Preset, Success, Signatures, AuthType, CredentialsIn);
 
 /// A subscription's number stands as its integer.
 impl Encode for SubscriptionNumber {

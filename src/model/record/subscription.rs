@@ -3,8 +3,10 @@
 //! Version 1 is [`Plain`]. With a client certificate it is version 2: the same, followed by the certificate. With a key
 //! ([`Keyring`]) it is version 3: [`Plain`] without secrets, followed by all of them sealed as one, so that none can be
 //! exchanged for that of another subscription or for an older one. Version 4 has settings added later ([`Extension`])
-//! between [`Plain`] and the rest, which is tagged; it is written if one of them differs from its default. Each version
-//! is a record kind of its own. A subscription without any of this is still written as version 1.
+//! between [`Plain`] and the rest, which is tagged; it is written if one of them differs from its default. Version 5 is
+//! the same with the settings of the target ([`TargetRecord`]), and with the secret by which it signs in, sealed together
+//! with the others. Each version is a record kind of its own. A subscription without any of this is still written as
+//! version 1.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,16 +22,20 @@ use crate::core::seal::{self, Fingerprint, Keyring, Sealed, Unopened};
 use crate::core::subscription::{
     DisabledReason, Format, Header, Layout, Nested, Ordering, PreviousSecret, Secret, Selection, Subscription,
 };
+use crate::core::target::Target;
 use crate::model::key::ValueKind;
 use crate::model::keys;
 use crate::model::record::codec::{self, Word, at, millis};
 use crate::model::record::kind::{
-    Class, Kind, Locked, Registered, Target, begins_no_delivery, complete_if_decoded, kept_by_the_view,
-    kept_until_oldest, not_indexed, nothing_personal,
+    Class, Kind, Locked, Registered, Target as Applied, begins_no_delivery, kept_by_the_view, not_indexed,
+    nothing_personal,
 };
+use crate::model::record::target::TargetRecord;
 
 /// Associated data of the sealed secrets, followed by the subscription's id, so that they are valid for it alone.
 const ABOUT: &[u8] = b"hookswitch subscription secrets v1\0";
+/// The same for version 5, whose secrets are [`TargetSecrets`].
+const ABOUT_TARGET: &[u8] = b"hookswitch subscription secrets v2\0";
 
 /// The encoding of a record; the number is the version of its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +48,8 @@ pub(crate) enum Form {
     Sealed = 3,
     /// With later settings, followed by any rest.
     Extended = 4,
+    /// With the settings of the target as well.
+    Targeted = 5,
 }
 
 /// A subscription.
@@ -49,7 +57,17 @@ pub(crate) enum Form {
 pub(crate) struct SubscriptionRecord {
     plain: Plain,
     extension: Extension,
+    target: Option<TargetRecord>,
+    /// The secret by which it signs in, unless it is sealed.
+    auth_secret: Option<String>,
     rest: Rest,
+}
+
+/// The secrets of a record with a target.
+#[derive(Encode, Decode)]
+struct TargetSecrets {
+    secrets: Secrets,
+    auth: Option<String>,
 }
 
 /// Settings added later.
@@ -134,7 +152,7 @@ struct Plain {
 
 impl Form {
     /// All forms, by number.
-    const ALL: [Self; 4] = [Self::Plain, Self::Certified, Self::Sealed, Self::Extended];
+    const ALL: [Self; 5] = [Self::Plain, Self::Certified, Self::Sealed, Self::Extended, Self::Targeted];
 }
 
 impl SubscriptionRecord {
@@ -144,7 +162,9 @@ impl SubscriptionRecord {
         let certificate = certificate.map(|it| Certificate { cert: it.cert.clone(), key: it.key.expose().to_owned() });
         let rest = certificate.map_or(Rest::Nothing, Rest::Certificate);
         let extension = Extension { nested: subscription.nested.word() };
-        Self { plain: Plain::new(subscription, deleted), extension, rest }
+        let target = TargetRecord::of(&subscription.target);
+        let auth_secret = subscription.target.auth.as_ref().map(|auth| auth.secret().expose().to_owned());
+        Self { plain: Plain::new(subscription, deleted), extension, target, auth_secret, rest }
     }
 
     /// Seals the secrets, if there is a sealing key. Secrets that are sealed already stay as they are, with any key.
@@ -155,8 +175,13 @@ impl SubscriptionRecord {
             (Rest::Nothing, _) => None,
             (Rest::Certificate(certificate), _) => Some(certificate.clone()),
         };
-        let secrets = zeroize::Zeroizing::new(codec::encode(&self.plain.take_secrets(certificate)));
-        if let Some(Sealed { key, nonce, text }) = keys.seal(nonce, &about(self.plain.id), &secrets) {
+        let secrets = self.plain.take_secrets(certificate);
+        let secrets = match self.target {
+            None => codec::encode(&secrets),
+            Some(_) => codec::encode(&TargetSecrets { secrets, auth: self.auth_secret.take() }),
+        };
+        let secrets = zeroize::Zeroizing::new(secrets);
+        if let Some(Sealed { key, nonce, text }) = keys.seal(nonce, &self.about(), &secrets) {
             self.rest = Rest::Sealed(SealedSecrets { key: key.bytes(), nonce, text });
         }
         self
@@ -198,6 +223,7 @@ impl SubscriptionRecord {
     /// Its encoding.
     pub(crate) fn form(&self) -> Form {
         match self.rest {
+            _ if self.target.is_some() => Form::Targeted,
             _ if self.extension != Extension::default() => Form::Extended,
             Rest::Nothing => Form::Plain,
             Rest::Certificate(_) => Form::Certified,
@@ -216,6 +242,10 @@ impl SubscriptionRecord {
     /// Appends the payload.
     pub(crate) fn encode_into(&self, out: &mut Vec<u8>) {
         codec::encode_into(out, &self.plain);
+        if let Some(target) = &self.target {
+            codec::encode_into(out, &(&self.extension, target, &self.auth_secret, &self.rest));
+            return;
+        }
         match &self.rest {
             _ if self.form() == Form::Extended => codec::encode_into(out, &(&self.extension, &self.rest)),
             Rest::Nothing => {}
@@ -226,12 +256,20 @@ impl SubscriptionRecord {
 
     /// Decodes a payload.
     pub(crate) fn decode(form: Form, payload: &[u8]) -> Option<Self> {
-        let unextended = |plain, rest| Self { plain, extension: Extension::default(), rest };
+        let older = |plain, extension, rest| Self { plain, extension, target: None, auth_secret: None, rest };
+        let unextended = |plain, rest| older(plain, Extension::default(), rest);
         match form {
             Form::Plain => codec::decode(payload).map(|plain| unextended(plain, Rest::Nothing)),
             Form::Certified => codec::decode(payload).map(|(plain, rest)| unextended(plain, Rest::Certificate(rest))),
             Form::Sealed => codec::decode(payload).map(|(plain, rest)| unextended(plain, Rest::Sealed(rest))),
-            Form::Extended => codec::decode(payload).map(|(plain, (extension, rest))| Self { plain, extension, rest }),
+            Form::Extended => codec::decode(payload).map(|(plain, (extension, rest))| older(plain, extension, rest)),
+            Form::Targeted => codec::decode(payload).map(|(plain, (extension, target, auth_secret, rest))| Self {
+                plain,
+                extension,
+                target: Some(target),
+                auth_secret,
+                rest,
+            }),
         }
     }
 
@@ -259,7 +297,7 @@ impl SubscriptionRecord {
             }
             Err(_) => {
                 let disabled = Some(DisabledReason::Unreadable);
-                let locked = Self { rest: Rest::Nothing, ..self.clone() };
+                let locked = Self { rest: Rest::Nothing, auth_secret: None, ..self.clone() };
                 let subscription = Subscription { disabled, ..locked.subscription()? };
                 let locked = Locked { value: self.to_value(), key, enabled: self.plain.disabled.is_none() };
                 Some(Registered { subscription, deleted, locked: Some(locked), stale: false })
@@ -272,10 +310,18 @@ impl SubscriptionRecord {
     /// # Errors
     /// They cannot be opened.
     pub(crate) fn opened(mut self, keys: &Keyring) -> Result<Self, Unopened> {
+        let about = self.about();
         let Rest::Sealed(SealedSecrets { key, nonce, text }) = self.rest else { return Ok(self) };
         let sealed = Sealed { key: Fingerprint::from_bytes(key), nonce, text };
-        let opened = keys.open(&about(self.plain.id), &sealed)?;
-        let secrets: Secrets = codec::decode(&opened).ok_or(Unopened::Damaged)?;
+        let opened = keys.open(&about, &sealed)?;
+        let secrets: Secrets = match self.target {
+            None => codec::decode(&opened).ok_or(Unopened::Damaged)?,
+            Some(_) => {
+                let opened: TargetSecrets = codec::decode(&opened).ok_or(Unopened::Damaged)?;
+                self.auth_secret = opened.auth;
+                opened.secrets
+            }
+        };
         self.rest = self.plain.put_secrets(secrets).map_or(Rest::Nothing, Rest::Certificate);
         Ok(self)
     }
@@ -287,13 +333,18 @@ impl SubscriptionRecord {
             Rest::Nothing | Rest::Sealed(_) => None,
         };
         let nested = Nested::read(&self.extension.nested)?;
-        Some(Subscription { client_certificate, nested, ..self.plain.subscription()? })
+        let target = match self.target {
+            Some(target) => target.target(self.auth_secret)?,
+            None => Target::default(),
+        };
+        Some(Subscription { client_certificate, nested, target, ..self.plain.subscription()? })
     }
-}
 
-/// The associated data of a subscription's sealed secrets.
-fn about(id: u128) -> Vec<u8> {
-    [ABOUT, &id.to_be_bytes()].concat()
+    /// The associated data of its sealed secrets.
+    fn about(&self) -> Vec<u8> {
+        let about = if self.target.is_some() { ABOUT_TARGET } else { ABOUT };
+        [about, &self.plain.id.to_be_bytes()].concat()
+    }
 }
 
 impl Plain {
@@ -369,6 +420,7 @@ impl Plain {
             format: Format::read(&self.format)?,
             layout: Layout::read(&self.layout)?,
             nested: Nested::Brackets,
+            target: Target::default(),
             events,
             description: self.description,
             headers: self.headers.into_iter().map(header).collect(),
@@ -393,7 +445,7 @@ impl Plain {
 }
 
 impl Kind for SubscriptionRecord {
-    const KINDS: &'static [u8] = &[3, 20, 21, 24];
+    const KINDS: &'static [u8] = &[3, 20, 21, 24, 27];
     const NAME: &'static str = "subscriptions";
     const CLASS: Class = Class::Other;
     const GRANTS_RIGHTS: bool = true;
@@ -418,8 +470,8 @@ impl Kind for SubscriptionRecord {
         self.unsealed(&Keyring::default()).is_some()
     }
 
-    fn apply(self, _: u128, target: Target<'_>) -> Option<Self> {
-        let Target { view, memory } = target;
+    fn apply(self, _: u128, target: Applied<'_>) -> Option<Self> {
+        let Applied { view, memory } = target;
         let keyring = memory.keys();
         let record = self.sealed_with_current_key(&keyring);
         let key = keys::numbered(ValueKind::Subscription, record.number());
@@ -431,50 +483,6 @@ impl Kind for SubscriptionRecord {
     }
 
     kept_by_the_view!();
-    nothing_personal!();
-}
-
-/// A deleted subscription was removed; its number.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct SubscriptionRemoved(pub(crate) SubscriptionNumber);
-
-impl Kind for SubscriptionRemoved {
-    const KINDS: &'static [u8] = &[4];
-    const NAME: &'static str = "deletions of subscriptions";
-    const CLASS: Class = Class::Other;
-    const GRANTS_RIGHTS: bool = true;
-
-    fn kind(&self) -> u8 {
-        4
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        codec::encode_into(out, &self.0);
-    }
-
-    fn decode(_: u8, payload: &[u8]) -> Option<Self> {
-        codec::decode(payload).map(Self)
-    }
-
-    not_indexed!();
-    begins_no_delivery!();
-    complete_if_decoded!();
-
-    fn apply(self, _: u128, target: Target<'_>) -> Option<Self> {
-        let Self(number) = self;
-        let Target { view, memory } = target;
-        view.put_pieces(&keys::numbered(ValueKind::Subscription, number), &[], keys::SUBSCRIPTION_PIECES);
-        view.remove(keys::health(number));
-        view.remove(keys::next_sequence(number));
-        view.remove(keys::counts(number));
-        view.remove(keys::numbered(ValueKind::Discard, number));
-        for replay in memory.remove_subscription(number) {
-            view.remove(keys::replay(number, replay));
-        }
-        None
-    }
-
-    kept_until_oldest!();
     nothing_personal!();
 }
 

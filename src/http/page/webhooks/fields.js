@@ -3,6 +3,7 @@
 import { element } from "../layout/dom.js";
 import { showFaults as show } from "../layout/faults.js";
 import { certificateChange } from "./certificate.js";
+import { authSpot, targetSettings } from "./target.js";
 
 const NUMBERS = ["timeout_ms", "max_in_flight", "rate_per_second"];
 
@@ -55,6 +56,7 @@ export function settings(form) {
     ordering: elements.ordering.value,
     expire_after: {},
     ...certificateChange(form),
+    ...targetSettings(form),
   };
   // A new webhook has the secret that it was tested with; a stored one has its own.
   if (elements.secret) document.secret = elements.secret.value.trim();
@@ -96,6 +98,7 @@ export function showFaults(form, refusal) {
 // The row of one header, or the field of one event type's expiry.
 function spot(form, [member, name]) {
   if (name === undefined) return null;
+  if (member === "auth") return authSpot(form, name);
   if (member === "headers") {
     const rows = [...form.querySelectorAll("#headers li")];
     return rows.find((row) => row.querySelector("[data-part=name]").value.trim() === name);

@@ -8,6 +8,7 @@ import { startTest } from "./test.js";
 import { startPreview } from "./preview.js";
 import { startNewSecret, startSecret } from "./secret.js";
 import { startState } from "./state.js";
+import { startTarget } from "./target.js";
 
 const form = document.getElementById("webhook");
 const id = form.dataset.id;
@@ -16,6 +17,7 @@ const saved = document.getElementById("saved");
 
 startFields(form);
 startCertificate(form);
+startTarget(form);
 startTest(form);
 startPreview(form);
 startSecret();

@@ -4,7 +4,7 @@
 
 mod snippets;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use minijinja::value::Serde;
@@ -16,9 +16,11 @@ use super::visit::Visit;
 use crate::core::catalogue::{Catalogue, Entry};
 use crate::core::event::{Company, Domain, Source};
 use crate::core::id::{EventId, SubscriptionId};
-use crate::core::json::pretty;
+use crate::core::json::{self as raw, pretty};
+use crate::core::preset::Preset;
 use crate::core::request::{Outgoing, Probe};
 use crate::core::subscription::{Format, Layout, Nested, Secret};
+use crate::core::target::Target;
 use crate::http::bridge::Asker as _;
 use crate::http::problem::Problem;
 use crate::http::query::{MAX_LIMIT, Query};
@@ -73,6 +75,9 @@ pub(super) async fn new(visit: &Visit) -> Result<Reply, Problem> {
         description => "", headers => context! {}, enabled => true, waiting => 0,
         timeout_ms => Value::from(()), max_in_flight => Value::from(()), rate_per_second => Value::from(()),
         ordering => ordering, expire_after => context! {}, client_cert => Value::from(()),
+        template => Value::from(()), content_type => Value::from(()), preset => Value::from(()), auth => Value::from(()),
+        filter => Value::from(()), filter_failures => Value::from(()), success => "2xx", success_body => Value::from(()),
+        signature => "v1", public_keys => Vec::<String>::new(),
     };
     let fresh = Secret::from_bytes(crate::http::probes::random::<32>()?);
     let secret = visit.browser().map_or_else(
@@ -102,7 +107,19 @@ pub(super) async fn edit(visit: &Visit, id: SubscriptionId) -> Result<Reply, Pro
 fn form(visit: &Visit, webhook: Value, more: Value) -> Result<Reply, Problem> {
     let groups = groups(&visit.services().catalogue);
     let sources = Source::ALL.map(|source| context! { name => source.as_str(), title => title_of(source) });
-    visit.page("webhook.html", SECTION, context! { webhook, groups, sources => sources.to_vec(), ..more })
+    let members = members(&visit.services().catalogue);
+    let presets = Preset::ALL.iter().map(|preset| {
+        context! {
+            name => preset.as_str(), title => preset.title(), paste => preset.paste(), example => preset.example(),
+            rate => preset.rate(), success => preset.success().status.as_str(),
+        }
+    });
+    let presets: Vec<Value> = presets.collect();
+    visit.page(
+        "webhook.html",
+        SECTION,
+        context! { webhook, groups, members, presets, sources => sources.to_vec(), ..more },
+    )
 }
 
 const fn title_of(source: Source) -> &'static str {
@@ -116,6 +133,12 @@ const fn title_of(source: Source) -> &'static str {
 /// Titles of the event types, by name.
 fn titles(catalogue: &Catalogue) -> BTreeMap<String, String> {
     catalogue.entries().iter().map(|entry| (entry.name.to_string(), entry.title.clone())).collect()
+}
+
+/// The members of all samples, for the conditions of a filter.
+fn members(catalogue: &Catalogue) -> BTreeSet<String> {
+    let samples = catalogue.entries().iter().filter_map(|entry| raw::parse(&entry.sample).ok());
+    samples.flat_map(|sample| raw::members(sample).unwrap_or_default()).map(|(name, _)| name).collect()
 }
 
 /// The event types in the form's groups: calls, SMS, and those from the configuration.
@@ -181,6 +204,7 @@ pub(super) fn preview(visit: &Visit) -> Result<Reply, Problem> {
         format,
         layout,
         nested,
+        target: &Target::default(),
         own_headers: &[],
         client_certificate: None,
         secrets: vec![&secret],
@@ -190,10 +214,11 @@ pub(super) fn preview(visit: &Visit) -> Result<Reply, Problem> {
         domain: domain.as_ref(),
         source,
     };
-    let Outgoing { headers, body, .. } = Outgoing::probe(&probe, now);
+    let Outgoing { headers, body, .. } = Outgoing::probe(&probe, now).map_err(|_| Problem::internal())?;
     let headers = headers.into_iter().filter(|(name, _)| name != "hookswitch-test").collect();
     let receivers = snippets::of(&url, format.as_str(), layout.as_str())?;
     let body = String::from_utf8_lossy(&body);
-    let body = if format == Format::Json { pretty(&body) } else { fields(&body) };
+    let is_json = format == Format::Json || layout == Layout::CloudEvents;
+    let body = if is_json { pretty(&body) } else { fields(&body) };
     json(hyper::StatusCode::OK, &Preview { headers, body, receivers })
 }

@@ -2,6 +2,9 @@
 // deliveries are.
 
 import { call } from "../layout/api.js";
+import { element } from "../layout/dom.js";
+import { conditions } from "./filter.js";
+import { bodySettings } from "./target.js";
 
 /** Keeps the preview in step with the form. */
 export function startPreview(form) {
@@ -9,10 +12,51 @@ export function startPreview(form) {
   const heads = document.getElementById("preview-headers");
   const note = document.getElementById("preview-note");
   const event = document.getElementById("preview-event");
+  const all = document.getElementById("preview-all");
   let shown = "";
   let turn = 0;
 
+  // A body of its own, and a filter: what they make of every event.
+  async function showAll() {
+    const { format, layout, nested, url, company, domain } = form.elements;
+    const filter = conditions(form);
+    const settings = { ...bodySettings(form), ...(filter ? { filter } : {}) };
+    const own = settings.preset !== null || settings.template !== null;
+    all.hidden = !own && !filter;
+    if (all.hidden) return;
+    // A faulty URL, or no name yet, is no reason to show nothing.
+    if (URL.canParse(url.value.trim())) settings.url = url.value.trim();
+    for (const one of [company, domain]) if (one.value.trim()) settings[one.name] = one.value.trim();
+    Object.assign(settings, { format: format.value, layout: layout.value, nested: nested.value });
+    if (settings.template === "") settings.template = " ";
+    const asked = JSON.stringify([settings, event.value]);
+    if (asked === askedLast) return;
+    askedLast = asked;
+    let items;
+    try {
+      ({ items } = await call("POST", "/v1/preview", { settings }));
+    } catch (refusal) {
+      if (asked === askedLast) all.replaceChildren(element("li", { class: "bad-text" }, refusal.errors[0]?.detail ?? refusal.message));
+      return;
+    }
+    if (asked !== askedLast) return;
+    all.replaceChildren(...items.map((one) => element("li", { "data-mark": mark(one) }, element("code", {}, one.event), ` ${words(one)}`)));
+    const chosen = items.find((one) => one.event === event.value);
+    if (!own || !chosen) return;
+    body.textContent = chosen.body ?? `${chosen.error.line === null ? "" : `Line ${chosen.error.line}: `}${chosen.error.detail}`;
+    body.classList.toggle("bad-text", chosen.body === null);
+    heads.textContent = chosen.content_type ? `Content-Type: ${chosen.content_type}` : "";
+    note.hidden = true;
+  }
+  let askedLast = "";
+
   async function show() {
+    showAll();
+    if (form.elements.body.value !== "") {
+      shown = "";
+      return;
+    }
+    body.classList.remove("bad-text");
     const { format, layout, nested } = form.elements;
     const query = new URLSearchParams({ format: format.value, layout: layout.value, nested: nested.value, event: event.value });
     for (const name of ["company", "domain"]) {
@@ -54,4 +98,15 @@ export function startPreview(form) {
   const first = form.querySelector("input[name=events]:checked");
   if (first) event.value = first.value;
   show();
+}
+
+function mark(one) {
+  if (one.error) return "fault";
+  return one.passes === false ? "left-out" : "sent";
+}
+
+function words(one) {
+  if (one.error) return `✕ ${one.error.line === null ? "" : `line ${one.error.line}: `}${one.error.detail}`;
+  if (one.filter_error) return `✓ is sent, though the filter fails: ${one.filter_error}`;
+  return one.passes === false ? "is not sent" : "✓ is sent";
 }

@@ -6,6 +6,7 @@ import { copy } from "../layout/copy.js";
 import { busy, element } from "../layout/dom.js";
 import { certificateShown } from "./certificate.js";
 import { changes, headers, showFaults } from "./fields.js";
+import { testedSettings } from "./target.js";
 
 const PHASES = { resolve: "Name", connect: "Connection", send: "Sending", wait: "Waiting", receive: "Answer" };
 
@@ -61,6 +62,7 @@ function ofNew(form) {
     event: sampled(form),
     secret: form.elements.secret.value.trim(),
     ...certificateShown(form),
+    ...testedSettings(form),
   };
 }
 

@@ -1,6 +1,15 @@
 //! Records of subscriptions: encodings and sealing.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::*;
+use crate::core::auth::{Auth, ClientCredentials, CredentialsIn};
+use crate::core::filter::Filter;
+use crate::core::preset::Preset;
+use crate::core::success::{Success, SuccessBody, SuccessRule};
+use crate::core::target::Signatures;
+use crate::core::template::Template;
 use crate::model::in_memory::{keyring, subscription};
 
 const NONCE: [u8; seal::NONCE] = [5; seal::NONCE];
@@ -104,4 +113,86 @@ fn a_record_is_sealed_with_the_current_key_if_it_opens() {
     let second = first.sealed_with_current_key(&both);
     assert_eq!(second.key(), both.sealing());
     assert_eq!(second.unsealed(&both).unwrap().subscription, subscription(7));
+}
+
+fn targeted(auth: Option<Auth>) -> Subscription {
+    let target = Target {
+        template: Some(Template::new("{{ data }}", "application/json")),
+        preset: None,
+        filter: Some(Filter::new("data.x == 1")),
+        success: SuccessRule {
+            status: Success::OkOrRedirect,
+            body: Some(SuccessBody::Equals { json_pointer: "/ok".to_owned(), equals: serde_json::json!(true) }),
+        },
+        auth: auth.map(Arc::new),
+        signatures: Signatures::Both,
+    };
+    Subscription { target, ..certified() }
+}
+
+fn signing_in() -> Vec<Option<Auth>> {
+    let secret = || Hidden::new("auth-secret-hunter4");
+    let oauth = ClientCredentials {
+        token_url: "https://id.example/token".to_owned(),
+        client_id: "me".to_owned(),
+        client_secret: secret(),
+        scope: Some("a".to_owned()),
+        audience: None,
+        credentials_in: CredentialsIn::Body,
+    };
+    let basic = Auth::Basic { username: "u".to_owned(), password: secret() };
+    vec![None, Some(basic), Some(Auth::Bearer { token: secret() }), Some(Auth::ClientCredentials(oauth))]
+}
+
+#[test]
+fn the_settings_of_the_target_round_trip_and_its_secret_is_sealed() {
+    for keys in [Keyring::default(), keyring(&[1])] {
+        let preset = Target { preset: Some(Preset::Slack), ..Target::default() };
+        let contains = SuccessRule { body: Some(SuccessBody::Contains("ok".to_owned())), ..SuccessRule::default() };
+        let others = [preset, Target { success: contains, ..Target::default() }];
+        let others = others.map(|target| Subscription { target, ..subscription(7) });
+        for subscription in signing_in().into_iter().map(targeted).chain(others) {
+            let record = SubscriptionRecord::new(&subscription, false).sealed(&keys, NONCE);
+            let value = record.to_value();
+            assert_eq!((record.form(), value[0], record.kind()), (Form::Targeted, 5, 27));
+            let read = SubscriptionRecord::of_value(&value).unwrap();
+            assert_eq!(read.clone().unsealed(&keys).unwrap().subscription, subscription);
+            if keys.sealing().is_some() {
+                assert!(!value.windows(19).any(|window| window == b"auth-secret-hunter4"));
+                let locked = read.clone().unsealed(&Keyring::default()).unwrap();
+                assert!(locked.subscription.is_locked() && locked.subscription.target.auth.is_none());
+                assert_eq!(locked.subscription.target.template, subscription.target.template);
+                let moved = SubscriptionRecord { target: None, ..read };
+                assert_eq!(moved.opened(&keys).err(), Some(Unopened::Damaged), "not as one of an older version");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_compiled_any_more_is_kept() {
+    let target = Target {
+        template: Some(Template::new("{{ data|gone }}", "text/plain")),
+        filter: Some(Filter::new("data.")),
+        ..Target::default()
+    };
+    let before = Subscription { target, ..subscription(7) };
+    let value = SubscriptionRecord::new(&before, false).to_value();
+    let read = SubscriptionRecord::of_value(&value).unwrap().unsealed(&Keyring::default()).unwrap();
+    assert_eq!(read.subscription, before);
+}
+
+/// As written when version 5 came to be; disks have such.
+#[test]
+fn a_record_of_the_fifth_version_is_read_for_good() {
+    const FROZEN: &str = "BQcHBGFjbWUAABNodHRwOi8vMTI3LjAuMC4xOjkvBGpzb24IZW52ZWxvcGUAAAEFWC1LZXkBawAAAARjYWxsAAD9AGxQxKABAAD9\
+        AGxQxKABAAAgBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcAAAhicmFja2V0cwEKe3sgZGF0YSB9fRBhcHBsaWNhdGlvbi9qc29u\
+        AAELZGF0YS54ID09IDEHMnh4XzN4eAEBAy9vawR0cnVlARlvYXV0aDJfY2xpZW50X2NyZWRlbnRpYWxzAm1lGGh0dHBzOi8vaWQuZXhhbXBs\
+        ZS90b2tlbgEBYQAEYm9keQRib3RoARNhdXRoLXNlY3JldC1odW50ZXI0AA==";
+    let value = STANDARD.decode(FROZEN).unwrap();
+    let read = SubscriptionRecord::of_value(&value).unwrap();
+    assert_eq!(read.to_value(), value);
+    let before = targeted(signing_in().pop().unwrap());
+    let before = Subscription { client_certificate: None, previous_secret: None, ..before };
+    assert_eq!(read.unsealed(&Keyring::default()).unwrap().subscription, before);
 }

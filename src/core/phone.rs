@@ -1,0 +1,120 @@
+//! Phone numbers as people of their country write them.
+//!
+//! Only for display: a number that is not known here is shown as it came. The groups are those of ITU-T E.123 and the
+//! national numbering plans.
+
+/// How a country writes its numbers.
+struct Country {
+    /// Its calling code.
+    code: &'static str,
+    /// The trunk prefix within the country.
+    trunk: &'static str,
+    /// Area codes (or their beginnings) with the lengths of the groups of the whole number without the prefix; the
+    /// first that fits. The last group takes what is left.
+    plans: &'static [(&'static str, &'static [usize])],
+}
+
+const fn country(
+    code: &'static str,
+    trunk: &'static str,
+    plans: &'static [(&'static str, &'static [usize])],
+) -> Country {
+    Country { code, trunk, plans }
+}
+
+/// Longer codes first, where one begins like another.
+const COUNTRIES: [Country; 14] = [
+    country("353", "0", &[("1", &[1, 3, 4]), ("8", &[2, 3, 4]), ("", &[2, 3, 4])]),
+    country("351", "", &[("", &[3, 3, 3])]),
+    country("31", "0", &[("6", &[1, 8]), ("", &[2, 3, 4])]),
+    country("32", "0", &[("4", &[3, 2, 2, 2]), ("2", &[1, 3, 2, 2]), ("", &[2, 2, 2, 2])]),
+    country("33", "0", &[("", &[1, 2, 2, 2, 2])]),
+    country("34", "", &[("", &[3, 3, 3])]),
+    country("39", "", &[("3", &[3, 3, 4]), ("", &[2, 4, 4])]),
+    country("41", "0", &[("", &[2, 3, 2, 2])]),
+    country("43", "0", &[("1", &[1, 4, 9]), ("", &[3, 4, 9])]),
+    country("44", "0", &[("2", &[2, 4, 4]), ("7", &[4, 6]), ("11", &[3, 3, 4]), ("", &[4, 6])]),
+    country("45", "", &[("", &[2, 2, 2, 2])]),
+    country(
+        "49",
+        "0",
+        &[("1", &[3, 9]), ("30", &[2, 9]), ("40", &[2, 9]), ("69", &[2, 9]), ("89", &[2, 9]), ("", &[3, 9])],
+    ),
+    country("61", "0", &[("4", &[3, 3, 3]), ("", &[1, 4, 4])]),
+    country("64", "0", &[("2", &[2, 3, 9]), ("", &[1, 3, 4])]),
+];
+
+/// A number with its country's code, `+` in front, as it is written within that country; anything else unchanged.
+pub(super) fn national(number: &str) -> String {
+    let digits: String = number.chars().filter(char::is_ascii_digit).collect();
+    let plain = number.starts_with('+') && number.chars().all(|c| c.is_ascii_digit() || " +-().".contains(c));
+    if !plain || !(8..=15).contains(&digits.len()) {
+        return number.to_owned();
+    }
+    if let Some(rest) = digits.strip_prefix('1') {
+        return match rest.len() {
+            10 => format!("({}) {}-{}", &rest[..3], &rest[3..6], &rest[6..]),
+            _ => number.to_owned(),
+        };
+    }
+    let Some(country) = COUNTRIES.iter().find(|country| digits.starts_with(country.code)) else {
+        return number.to_owned();
+    };
+    let rest = &digits[country.code.len()..];
+    let Some((_, groups)) = country.plans.iter().find(|(area, _)| rest.starts_with(area)) else {
+        return number.to_owned();
+    };
+    let (mut parts, mut left) = (Vec::with_capacity(groups.len()), rest);
+    for (index, length) in groups.iter().enumerate() {
+        let end = if index + 1 == groups.len() { left.len() } else { (*length).min(left.len()) };
+        let (part, behind) = left.split_at(end);
+        if !part.is_empty() {
+            parts.push(part);
+        }
+        left = behind;
+    }
+    format!("{}{}", country.trunk, parts.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_in_their_country() {
+        for (number, wanted) in [
+            ("+15550100123", "(555) 010-0123"),
+            ("+1 (555) 010-0123", "(555) 010-0123"),
+            ("+442079460018", "020 7946 0018"),
+            ("+441134960123", "0113 496 0123"),
+            ("+447700900123", "07700 900123"),
+            ("+441632960123", "01632 960123"),
+            ("+493023125000", "030 23125000"),
+            ("+4915112345678", "0151 12345678"),
+            ("+33123456789", "01 23 45 67 89"),
+            ("+34912345678", "912 345 678"),
+            ("+41441234567", "044 123 45 67"),
+            ("+61255501234", "02 5550 1234"),
+            ("+35312345678", "01 234 5678"),
+        ] {
+            assert_eq!(national(number), wanted);
+        }
+    }
+
+    #[test]
+    fn what_is_no_known_number_stays_as_it_came() {
+        for text in [
+            "",
+            "5550100",
+            "anonymous",
+            "+1555",
+            "+999123456789",
+            "+15550100123 ext. 4",
+            "+",
+            "+é1234567890",
+            "00442079460018",
+        ] {
+            assert_eq!(national(text), text);
+        }
+    }
+}

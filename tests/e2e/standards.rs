@@ -1,0 +1,84 @@
+//! Standards that some receivers ask for: v1a of Standard Webhooks, and the handshake of CloudEvents' web hooks.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ring::signature::{ED25519, UnparsedPublicKey};
+use serde_json::{Value, json};
+
+use crate::daemon::Daemon;
+use crate::platform::event;
+use crate::receiver::{Answer, Received, Receiver};
+
+/// Whether a receiver that has `public_key` believes the request.
+fn believes(public_key: &str, request: &Received) -> bool {
+    let key = UnparsedPublicKey::new(&ED25519, STANDARD.decode(public_key.strip_prefix("whpk_").unwrap()).unwrap());
+    let header = |name| request.header(name).unwrap();
+    let begin = format!("{}.{}.", header("webhook-id"), header("webhook-timestamp"));
+    let content = [begin.as_bytes(), request.body()].concat();
+    let signatures = header("webhook-signature").split(' ').filter_map(|one| one.strip_prefix("v1a,"));
+    signatures.filter_map(|one| STANDARD.decode(one).ok()).any(|signature| key.verify(&content, &signature).is_ok())
+}
+
+#[test]
+fn signatures_are_checked_with_the_public_key_also_across_a_rotation() {
+    let daemon = Daemon::start();
+    let receiver = Receiver::willing();
+    let made = daemon.subscribe(&receiver.url("/"), json!({"signature": "both", "format": "form"}));
+    let shown = daemon.api().get(&made.path()).expect(200).json();
+    let first = shown["public_keys"][0].as_str().unwrap().to_owned();
+    daemon.accept(&event("call.new", "c1"));
+    let request = &receiver.wait_for(1)[0];
+    assert!(request.is_signed_with(&made.secret) && believes(&first, request) && request.signatures() == 2);
+
+    daemon.api().patch(&made.path(), &json!({"signature": "v1a"})).expect(200);
+    let rotated =
+        daemon.api().post(&format!("{}/rotate-secret", made.path()), &json!({"overlap": "1h"})).expect(200).json();
+    let second = rotated["public_key"].as_str().unwrap().to_owned();
+    let daemon = daemon.kill().start();
+    let keys = daemon.api().get(&made.path()).expect(200).json()["public_keys"].clone();
+    assert_eq!(keys, json!([second, first]));
+    daemon.accept(&event("call.new", "c2"));
+    let request = &receiver.wait_for(2)[1];
+    assert!(believes(&first, request) && believes(&second, request) && !request.is_signed_with(&made.secret));
+    let other = daemon.subscribe(&receiver.url("/other"), json!({}));
+    let shown = daemon.api().get(&other.path()).expect(200).json();
+    assert_eq!((&shown["signature"], &shown["public_keys"]), (&json!("v1"), &Value::Array(Vec::new())));
+    daemon.api().patch(&other.path(), &json!({"signature": "v2"})).expect_problem(&[422]);
+}
+
+#[test]
+fn a_receiver_is_asked_for_permission_on_request() {
+    let daemon = Daemon::start();
+    let receiver = Receiver::start(|request| match (request.method.as_str(), request.path.as_str()) {
+        ("OPTIONS", "/yes") => {
+            let origin = request.header("webhook-request-origin").unwrap_or_default().to_owned();
+            Answer::status(200).header("WebHook-Allowed-Origin", origin).header("WebHook-Allowed-Rate", "120")
+        }
+        ("OPTIONS", _) => Answer::status(405),
+        _ => Answer::status(200),
+    });
+    let ask = |url: &str| {
+        let made = daemon.subscribe(url, json!({"layout": "cloudevents", "rate_per_second": 5}));
+        daemon
+            .api()
+            .post(&format!("{}/handshake", made.path()), &json!({"origin": "events.acme.example"}))
+            .expect(200)
+            .json()
+    };
+    let yes = ask(&receiver.url("/yes"));
+    assert_eq!(
+        (&yes["allowed"], &yes["allowed_rate"], &yes["response"]),
+        (&json!(true), &json!(120), &json!(200)),
+        "{yes}"
+    );
+    let asked = &receiver.requests_to("/yes")[0];
+    assert_eq!((asked.header("webhook-request-rate"), asked.body().len()), (Some("300"), 0));
+    let no = ask(&receiver.url("/no"));
+    assert!(no["allowed"] == false && no["message"].as_str().unwrap().contains("405"), "{no}");
+    let refused = ask("http://127.0.0.1:1/");
+    assert_eq!((&refused["allowed"], &refused["error"]), (&json!(false), &json!("connection_refused")));
+    let made = daemon.subscribe(&receiver.url("/yes"), json!({}));
+    for wrong in [json!({}), json!({"origin": "https://x"}), json!({"origin": "a", "b": 1})] {
+        daemon.api().post(&format!("{}/handshake", made.path()), &wrong).expect_problem(&[422]);
+    }
+}
