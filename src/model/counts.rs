@@ -35,6 +35,7 @@ pub(crate) fn changed(registry: &Mutex<Registry>, most: usize) -> Pairs {
 }
 
 /// All counts, valid.
+#[cfg(feature = "postgres")]
 pub(crate) fn all(registry: &Mutex<Registry>) -> Pairs {
     let mut all: Pairs = lock(registry).all_counts().map(|(number, counts)| entry(number, counts)).collect();
     all.push((Key::all(ValueKind::Counted), vec![1]));

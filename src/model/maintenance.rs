@@ -94,6 +94,7 @@ fn both_records(number: SubscriptionNumber, state: &SubscriptionState, record: S
 }
 
 /// A whole snapshot, for a log that begins.
+#[cfg(feature = "postgres")]
 pub(crate) fn snapshot(registry: &Registry) -> Vec<Record> {
     let states = registry.states_from(SubscriptionNumber::ZERO, usize::MAX);
     let of_subscription = |(number, state): (SubscriptionNumber, &SubscriptionState)| {

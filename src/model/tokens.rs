@@ -57,6 +57,7 @@ pub(crate) fn write_snapshot(turn: &mut Turn<'_>, from: u128) -> Option<u128> {
 }
 
 /// The records of all tokens.
+#[cfg(feature = "postgres")]
 pub(crate) fn snapshot(tokens: &Tokens) -> Vec<Record> {
     tokens.from(0, usize::MAX).iter().map(record_of).collect()
 }

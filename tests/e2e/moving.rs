@@ -279,6 +279,59 @@ fn directories_of_older_versions_are_moved_there_and_back() {
     }
 }
 
+/// Webhooks and events of a fan-out that takes many commits.
+const FANNED: [u64; 2] = [300, 200];
+
+fn pending(daemon: &Daemon) -> u64 {
+    daemon.api().get("/v1/stats").expect(200).json()["queue"]["pending"].as_u64().unwrap()
+}
+
+/// Begins a fan-out, and kills the daemon in the middle of it.
+fn killed_in_a_fan_out(home: &Home) {
+    let daemon = home.start();
+    for number in 0..FANNED[0] {
+        let body = json!({"company": "acme", "url": format!("http://127.0.0.1:9/{number}"), "events": ["*"], "enabled": false});
+        daemon.api().post("/v1/subscriptions", &body).expect(201);
+    }
+    let lines: String = (0..FANNED[1]).map(|number| format!("{}\n", event("call.new", &number.to_string()))).collect();
+    let api = crate::client::Client::new(daemon.address, Some(home.token()));
+    let ndjson = [("content-type", "application/x-ndjson")];
+    std::thread::scope(|scope| {
+        let posting = scope.spawn(|| api.try_request("POST", "/v1/events", &ndjson, lines.as_bytes()).is_ok());
+        // What is counted first may not be on the disk yet.
+        eventually("a part of it", || if pending(&daemon) > FANNED[0] * 20 { Ok(()) } else { Err(String::new()) });
+        drop(daemon.kill());
+        assert!(!posting.join().unwrap(), "it was answered before it was complete");
+    });
+}
+
+#[track_caller]
+fn check_that_it_is_completed(daemon: &Daemon) {
+    eventually("the fan-out to be completed", || {
+        let pending = pending(daemon);
+        if pending == FANNED[0] * FANNED[1] { Ok(()) } else { Err(format!("{pending} pending")) }
+    });
+}
+
+#[test]
+fn a_fan_out_that_was_interrupted_is_completed_after_a_move_to_either_side() {
+    let Some(cluster) = cluster() else { return };
+    let home = embedded();
+    killed_in_a_fan_out(&home);
+    let moved = move_in(&home, &cluster, "to").expect(0).json();
+    assert!((1..FANNED[0] * FANNED[1]).contains(&moved["pending"].as_u64().unwrap()), "{moved}");
+    check_that_it_is_completed(&on_postgres(&home, &cluster, "to").start());
+
+    killed_in_a_fan_out(&on_postgres(&embedded(), &cluster, "back"));
+    let home = embedded();
+    let moved = eventually("the killed daemon to count no more", || {
+        let exit = move_out(&home, &cluster, "back");
+        if exit.status.success() { Ok(exit.json()) } else { Err(exit.stderr) }
+    });
+    assert!((1..FANNED[0] * FANNED[1]).contains(&moved["pending"].as_u64().unwrap()), "{moved}");
+    check_that_it_is_completed(&home.start());
+}
+
 #[test]
 fn what_cannot_be_moved_is_refused_with_the_reason() {
     let refused = |from: &str, to: &str, status: i32, why: &str| {

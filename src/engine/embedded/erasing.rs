@@ -69,6 +69,7 @@ pub(crate) fn rules_in(dir: &Path) -> Result<BTreeMap<ErasureId, Rule>, Damage> 
 ///
 /// # Errors
 /// A file cannot be written.
+#[cfg(feature = "postgres")]
 pub(crate) fn write_rules(dir: &Path, rules: &[Rule]) -> std::io::Result<()> {
     let dir = dir.join(DIRECTORY);
     if !rules.is_empty() {

@@ -1,6 +1,6 @@
 //! The single writer of a daemon: takes what is queued, lets the command handler decide it, and commits it.
 //!
-//! Each commit begins by taking over what other daemons have committed ([`follow`](super::follow)), so that it is decided
+//! Each commit begins by taking over what other daemons have committed ([`follow`]), so that it is decided
 //! on what the tables say. What becomes of a commit whose connection was lost is found out in
 //! [`recovery`](super::recovery); which shards this daemon owns is settled in [`membership`](super::membership).
 

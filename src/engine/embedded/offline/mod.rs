@@ -28,7 +28,9 @@ mod audit;
 mod blocks;
 mod directory;
 mod layout;
+#[cfg(feature = "postgres")]
 pub(crate) mod making;
+#[cfg(feature = "postgres")]
 pub(crate) mod moving;
 mod refused;
 mod replica;
