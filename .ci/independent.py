@@ -1,5 +1,6 @@
-"""Checks deliveries with independent implementations: signatures by PyPI `standardwebhooks`, forms by npm `qs` and Express,
-PHP, Rack and Django, each with its default limits.
+"""Checks deliveries with independent implementations: signatures by PyPI `standardwebhooks` (v1) and `cryptography` (v1a,
+which the published Standard Webhooks libraries of Python and JavaScript do not check), forms by npm `qs` and Express, PHP,
+Rack and Django, each with its default limits.
 
 Usage: independent.py BINARY NODE_PREFIX
 
@@ -7,6 +8,7 @@ Starts the real binary, subscribes one local receiver in both formats and both l
 all event types and adversarial data, and compares what arrives with what was posted, digit by digit.
 """
 
+import base64
 import json
 import re
 import subprocess
@@ -15,12 +17,14 @@ import tempfile
 from pathlib import Path
 from urllib.parse import parse_qsl, quote
 
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from harness import Daemon, Receiver
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 LAYOUTS = ("envelope", "flat")
-VARIANTS = [("json", layout, "brackets") for layout in LAYOUTS]
-VARIANTS += [("form", layout, nested) for layout in LAYOUTS for nested in ("brackets", "json")]
+VARIANTS = [("json", "envelope", "brackets", "v1"), ("json", "flat", "brackets", "both")]
+VARIANTS += [("form", layout, *rest) for layout in LAYOUTS for rest in (("brackets", "v1a"), ("json", "both"))]
 
 # Names that every parser must keep distinct, including those that some drop, fold or treat specially.
 NAMES = ["", " event", "event ", "call.id", "a.b", "a_b", "a b", "a\tb", "a\0b", "a\0c", "\0", "%", "%%", "%5B", "%255B",
@@ -124,21 +128,49 @@ def wanted_form(delivery, layout, nested, event, data):
     return {name: part for name, part in tree.items() if part is not None}
 
 
-def check_signature(delivery, secrets):
-    """Every secret verifies the delivery, and none verifies it with a changed body, id or time."""
-    for secret in secrets:
-        Webhook(secret).verify(delivery.body, delivery.headers, json_parse=False)
-        forgeries = [
-            (delivery.body + b" ", {}),
-            (delivery.body, {"webhook-id": delivery.headers["webhook-id"] + "x"}),
-            (delivery.body, {"webhook-timestamp": str(int(delivery.headers["webhook-timestamp"]) - 1)}),
-        ]
-        for body, changed in forgeries:
-            try:
-                Webhook(secret).verify(body, delivery.headers | changed, json_parse=False)
-            except WebhookVerificationError:
-                continue
-            raise SystemExit(f"a forged delivery was verified: {delivery.headers | changed}")
+def believed_by_secret(secret, body, headers):
+    try:
+        Webhook(secret).verify(body, headers, json_parse=False)
+    except WebhookVerificationError:
+        return False
+    return True
+
+
+def believed_by_key(public_key, body, headers):
+    """Standard Webhooks, 'Signature scheme': Ed25519 over `id.timestamp.body`."""
+    key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public_key.removeprefix("whpk_"), validate=True))
+    content = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    for one in headers["webhook-signature"].split(" "):
+        version, signature = one.split(",", 1)
+        try:
+            if version == "v1a":
+                key.verify(base64.b64decode(signature, validate=True), content)
+                return True
+        except InvalidSignature:
+            continue
+    return False
+
+
+def check_signature(delivery, secrets, keys):
+    """Each secret and each public key believes the delivery as far as `signature` says, and none believes it with a changed
+    body, id or time."""
+    signature = delivery.path.rsplit("/", 1)[1]
+    versions = {"v1": ["v1"], "v1a": ["v1a"], "both": ["v1", "v1a"]}[signature]
+    came = sorted(one.split(",")[0] for one in delivery.headers["webhook-signature"].split(" "))
+    if came != sorted(versions * len(secrets)) or len(keys) != len(secrets) * ("v1a" in versions):
+        raise SystemExit(f"{signature} was wanted with {len(secrets)} secrets, and {came} came; the keys are {keys}")
+    true = (delivery.body, {})
+    forgeries = [
+        (delivery.body + b" ", {}),
+        (delivery.body, {"webhook-id": delivery.headers["webhook-id"] + "x"}),
+        (delivery.body, {"webhook-timestamp": str(int(delivery.headers["webhook-timestamp"]) - 1)}),
+    ]
+    for body, changed in [true, *forgeries]:
+        headers, is_true = delivery.headers | changed, (body, changed) == true
+        by_secret = [believed_by_secret(secret, body, headers) for secret in secrets]
+        by_key = [believed_by_key(key, body, headers) for key in keys]
+        if by_secret != [is_true and "v1" in versions] * len(secrets) or by_key != [is_true] * len(keys):
+            raise SystemExit(f"{'a' if is_true else 'a forged'} delivery: by secret {by_secret}, by key {by_key}: {headers}")
 
 
 def expected(layout, event, data):
@@ -185,9 +217,9 @@ def post(daemon, event_type, data):
 def subscribe(daemon, receiver):
     """The subscription of each variant, by the path it delivers to."""
     subscriptions = {}
-    for format, layout, nested in VARIANTS:
-        path = f"/{format}/{layout}/{nested}"
-        settings = {"format": format, "layout": layout, "nested": nested}
+    for format, layout, nested, signature in VARIANTS:
+        path = f"/{format}/{layout}/{nested}/{signature}"
+        settings = {"format": format, "layout": layout, "nested": nested, "signature": signature}
         wanted = {"company": "acme", "url": receiver.url + path, "events": ["*"], **settings}
         subscriptions[path] = daemon.call("POST", "/v1/subscriptions", wanted)["id"]
     return subscriptions
@@ -198,18 +230,23 @@ def secrets_of(daemon, subscriptions):
     return {path: [get(id)] for path, id in subscriptions.items()}
 
 
+def keys_of(daemon, subscriptions):
+    get = lambda id: daemon.call("GET", f"/v1/subscriptions/{quote(id)}")["public_keys"]
+    return {path: get(id) for path, id in subscriptions.items()}
+
+
 def is_nasty(data):
     """Whether part of it exceeds what parsers read in brackets."""
     return parse(data)[1] and dict(parse(data)[1])["call_id"] in ("n3", "n11", "n12", "n13", "n14")
 
 
-def check_deliveries(deliveries, posted, secrets):
+def check_deliveries(deliveries, posted, secrets, keys):
     """Checks all but the structure of the forms, which it returns."""
     forms = []
     for delivery in deliveries:
-        check_signature(delivery, secrets[delivery.path])
+        check_signature(delivery, secrets[delivery.path], keys[delivery.path])
         event, data = posted[delivery.headers["webhook-id"]]
-        _, format, layout, nested = delivery.path.split("/")
+        _, format, layout, nested, _ = delivery.path.split("/")
         if format == "json":
             check_json(layout, delivery.body, event, data)
         else:
@@ -235,7 +272,7 @@ def main(binary, node_prefix):
             event = post(daemon, event_type, data)
             posted[event["id"]] = (event, data)
         deliveries = receiver.take(len(posted) * len(VARIANTS))
-        forms = check_deliveries(deliveries, posted, secrets)
+        forms = check_deliveries(deliveries, posted, secrets, keys_of(daemon, subscriptions))
         check_forms(forms, node_prefix)
         print(f"{len(deliveries)} deliveries of {len(posted)} events: signatures and structure are right")
 
@@ -245,8 +282,8 @@ def main(binary, node_prefix):
         event_type, data = samples[0]
         event = post(daemon, event_type, data)
         rotated = receiver.take(len(VARIANTS))
-        check_deliveries(rotated, {event["id"]: (event, data)}, secrets)
-        print(f"{len(rotated)} deliveries after a rotation: the old and the new secret verify them")
+        check_deliveries(rotated, {event["id"]: (event, data)}, secrets, keys_of(daemon, subscriptions))
+        print(f"{len(rotated)} deliveries after a rotation: the old and the new secret and public key verify them")
 
 
 if __name__ == "__main__":

@@ -51,6 +51,10 @@ pub(super) struct Test {
     #[arg(long, value_name = "FILE")]
     template: Option<PathBuf>,
 
+    /// Signatures: v1 (default), v1a or both
+    #[arg(long)]
+    signature: Option<String>,
+
     /// The event type whose sample is posted
     #[arg(long, value_name = "TYPE")]
     event: Option<String>,
@@ -136,6 +140,7 @@ impl Test {
             ("nested", &self.nested),
             ("event", &self.event),
             ("preset", &self.preset),
+            ("signature", &self.signature),
         ] {
             if let Some(value) = value {
                 body.insert(name.to_owned(), json!(value));

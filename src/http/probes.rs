@@ -144,7 +144,7 @@ impl ProbeRequest {
                 "secret" => {
                     secret = invalid.check(&at, raw::string(value).and_then(|text| Secret::parse(&text)));
                 }
-                "filter" | "signature" => invalid.add(at, format!("is not a member here; there are: {MEMBERS}")),
+                "filter" => invalid.add(at, format!("is not a member here; there are: {MEMBERS}")),
                 name if target.read(name, &at, value, &mut invalid) => {}
                 _ => invalid.add(at, format!("is not a member here; there are: {MEMBERS}")),
             }
@@ -174,7 +174,7 @@ impl ProbeRequest {
 
 /// The valid members for a probe of an unsaved URL.
 const MEMBERS: &str = "url, format, layout, nested, event, headers, client_cert, client_key, secret, template, \
-                       content_type, preset, success, success_body, auth";
+                       content_type, preset, success, success_body, auth, signature";
 
 /// The parameters of a probe of a stored subscription: the event type of the sample, and the stored subscription with
 /// `settings` applied as a change would.
@@ -414,14 +414,15 @@ mod tests {
             ("call.new", Format::Json, Layout::Envelope)
         );
         assert_eq!((plain.url.as_str(), plain.headers.len()), ("https://hooks.example/", 0));
-        assert!(plain.secret.is_none());
+        assert!(plain.secret.is_none() && !plain.target.is_asymmetric());
         let secret = Secret::from_bytes([7; 24]);
         let full = probe_request(&format!(
-            r#"{{"url":"http://a.example/x","format":"form","layout":"flat","nested":"json","event":"call.missed","headers":{{"A":"b"}},"secret":"{}"}}"#,
+            r#"{{"url":"http://a.example/x","format":"form","layout":"flat","nested":"json","event":"call.missed","headers":{{"A":"b"}},"signature":"both","secret":"{}"}}"#,
             secret.reveal()
         ));
         assert_eq!((full.event.name.as_str(), full.format, full.layout), ("call.missed", Format::Form, Layout::Flat));
         assert_eq!((full.headers.len(), full.nested, full.secret), (1, Nested::Json, Some(secret)));
+        assert_eq!(full.target.signatures, crate::core::target::Signatures::Both);
     }
 
     #[test]

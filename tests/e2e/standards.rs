@@ -47,6 +47,27 @@ fn signatures_are_checked_with_the_public_key_also_across_a_rotation() {
 }
 
 #[test]
+fn a_test_before_saving_is_signed_as_the_webhook_will_be() {
+    let daemon = Daemon::start();
+    let receiver = Receiver::willing();
+    let secret = format!("whsec_{}", STANDARD.encode([9; 32]));
+    let made = daemon.subscribe(&receiver.url("/"), json!({"signature": "v1a", "secret": secret}));
+    let public_key = daemon.api().get(&made.path()).expect(200).json()["public_keys"][0].as_str().unwrap().to_owned();
+    for (number, (signature, (by_secret, by_key))) in
+        [("v1a", (false, true)), ("both", (true, true)), ("v1", (true, false))].into_iter().enumerate()
+    {
+        let asked = json!({"url": receiver.url("/"), "secret": secret, "signature": signature});
+        let found = daemon.api().post("/v1/test", &asked).expect(200).json();
+        let request = &receiver.wait_for(number + 1)[number];
+        assert_eq!((request.is_signed_with(&secret), believes(&public_key, request)), (by_secret, by_key), "{found}");
+        assert_eq!(found["request"]["headers"]["webhook-signature"], request.header("webhook-signature").unwrap());
+    }
+    let wrong = json!({"url": receiver.url("/"), "signature": "v2"});
+    let refused = daemon.api().post("/v1/test", &wrong).expect_problem(&[422]);
+    assert!(format!("{refused:?}").contains("/signature"), "{refused:?}");
+}
+
+#[test]
 fn a_receiver_is_asked_for_permission_on_request() {
     let daemon = Daemon::start();
     let receiver = Receiver::start(|request| match (request.method.as_str(), request.path.as_str()) {

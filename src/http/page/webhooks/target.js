@@ -59,12 +59,13 @@ export function bodySettings(form) {
 
 /** The members for a test of a webhook that is not saved yet. */
 export function testedSettings(form) {
-  return { ...bodySettings(form), success: form.elements.success.value, success_body: rule(), auth: auth(form) };
+  const { success, signature } = form.elements;
+  return { ...bodySettings(form), success: success.value, success_body: rule(), auth: auth(form), signature: signature.value };
 }
 
 /** All members. */
 export function targetSettings(form) {
-  return { ...testedSettings(form), filter: conditions(form) || null, signature: form.elements.signature.value };
+  return { ...testedSettings(form), filter: conditions(form) || null };
 }
 
 function rule() {
