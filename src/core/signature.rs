@@ -10,7 +10,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use ring::signature::{Ed25519KeyPair, KeyPair as _};
+use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use sha2::Sha256;
 
 use super::subscription::Secret;
@@ -63,7 +63,7 @@ fn signed_by(pair: &Ed25519KeyPair, id: &str, seconds: u64, body: &[u8]) -> Stri
 pub enum BadSignature {
     /// Id, timestamp or signature is empty.
     Missing,
-    /// No v1 signature matches this secret and content.
+    /// No signature matches this secret and content.
     Mismatch,
     /// The signature matches, but the timestamp is too old or in the future.
     Stale,
@@ -81,7 +81,7 @@ impl fmt::Display for BadSignature {
 
 impl std::error::Error for BadSignature {}
 
-/// Verifies like a receiver: one of `signatures` must match `secret`, and `timestamp` must be at most `tolerance`
+/// Verifies like a receiver: one of `signatures`, of v1 or v1a, must match `secret`, and `timestamp` must be at most `tolerance`
 /// seconds from `now_seconds`. `id`, `timestamp` and `signatures` are the values of the three headers, empty if
 /// absent. Comparison is in constant time.
 ///
@@ -102,15 +102,34 @@ pub fn verify(
     // Digits only: `+1` would parse too.
     let seconds = timestamp.bytes().all(|byte| byte.is_ascii_digit()).then(|| timestamp.parse::<u64>().ok()).flatten();
     let seconds = seconds.ok_or(BadSignature::Mismatch)?;
-    let expected = keyed(secret, id, timestamp, body);
-    let matches = |signature: &str| {
-        let code = signature.strip_prefix("v1,").and_then(|text| STANDARD.decode(text).ok());
-        code.is_some_and(|code| expected.clone().verify_slice(&code).is_ok())
+    let of_version = |prefix: &'static str| {
+        let texts = signatures.split_ascii_whitespace().filter_map(move |signature| signature.strip_prefix(prefix));
+        texts.filter_map(|text| STANDARD.decode(text).ok())
     };
-    if !signatures.split_ascii_whitespace().any(matches) {
+    let expected = keyed(secret, id, timestamp, body);
+    let by_secret = of_version("v1,").any(|code| expected.clone().verify_slice(&code).is_ok());
+    if !by_secret && !is_by_pair(secret, of_version("v1a,"), id, timestamp, body) {
         return Err(BadSignature::Mismatch);
     }
     if seconds.abs_diff(now_seconds) > tolerance { Err(BadSignature::Stale) } else { Ok(()) }
+}
+
+/// Whether one of `signatures` is by the key pair of `secret`.
+fn is_by_pair(
+    secret: &Secret,
+    signatures: impl Iterator<Item = Vec<u8>>,
+    id: &str,
+    timestamp: &str,
+    body: &[u8],
+) -> bool {
+    let mut signatures = signatures.peekable();
+    if signatures.peek().is_none() {
+        return false;
+    }
+    let content = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body].concat();
+    let pair = pair(secret);
+    let key = UnparsedPublicKey::new(&ED25519, pair.public_key());
+    signatures.any(|signature| key.verify(&content, &signature).is_ok())
 }
 
 fn keyed(secret: &Secret, id: &str, timestamp: &str, body: &[u8]) -> Hmac<Sha256> {
@@ -162,11 +181,24 @@ mod tests {
         let content = [ID.as_bytes(), b".1614265330.", BODY].concat();
         for (one, signature) in [other, secret()].iter().zip(both.split(' ')) {
             let key = STANDARD.decode(public_key(one).strip_prefix("whpk_").unwrap()).unwrap();
-            let key = ring::signature::UnparsedPublicKey::new(&ring::signature::ED25519, key);
+            let key = UnparsedPublicKey::new(&ED25519, key);
             let signature = STANDARD.decode(signature.strip_prefix("v1a,").unwrap()).unwrap();
             assert!(key.verify(&content, &signature).is_ok() && key.verify(b"other", &signature).is_err());
         }
-        assert_eq!(verified(ID, "1614265330", &both, BODY), Err(BadSignature::Mismatch), "it is none of v1");
+        let (first, second) = both.split_once(' ').unwrap();
+        let cut = &second[..second.len() - 4];
+        for (signatures, body, wanted) in [
+            (both.as_str(), BODY, Ok(())),
+            (second, BODY, Ok(())),
+            (second, b"other", Err(BadSignature::Mismatch)),
+            (first, BODY, Err(BadSignature::Mismatch)),
+            (cut, BODY, Err(BadSignature::Mismatch)),
+            (&second.replace("v1a,", "v1,"), BODY, Err(BadSignature::Mismatch)),
+            (&SIGNATURE.replace("v1,", "v1a,"), BODY, Err(BadSignature::Mismatch)),
+        ] {
+            assert_eq!(verified(ID, "1614265330", signatures, body), wanted, "{signatures}");
+        }
+        assert_eq!(verify(&secret(), ID, "1614265330", second, BODY, SECONDS + 301, 300), Err(BadSignature::Stale));
     }
 
     #[test]

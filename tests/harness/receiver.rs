@@ -133,14 +133,15 @@ impl Received {
         self.must_have("webhook-signature").split(' ').count()
     }
 
-    /// Whether a receiver with `secret` (`whsec_…`) would accept the request.
+    /// Whether a receiver with `secret` (`whsec_…`) that knows v1 only would accept the request.
     #[track_caller]
     pub(crate) fn is_signed_with(&self, secret: &str) -> bool {
         let secret = Secret::parse(secret).expect("a secret as the API shows it");
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let (id, timestamp) = (self.webhook_id(), self.must_have("webhook-timestamp"));
-        let signatures = self.must_have("webhook-signature");
-        signature::verify(&secret, id, timestamp, signatures, self.body(), now, 300).is_ok()
+        let all = self.must_have("webhook-signature").split(' ');
+        let signatures = all.filter(|one| one.starts_with("v1,")).collect::<Vec<_>>().join(" ");
+        signature::verify(&secret, id, timestamp, &signatures, self.body(), now, 300).is_ok()
     }
 }
 

@@ -110,7 +110,7 @@ fn a_port_in_use_is_an_error() {
 mod meaning {
     use super::super::delivery::{Signature, attempt, event_type, signature};
     use super::*;
-    use crate::core::signature::{BadSignature, sign};
+    use crate::core::signature::{BadSignature, sign, sign_asymmetric};
     use crate::core::subscription::Secret;
     use std::time::UNIX_EPOCH;
 
@@ -144,6 +144,10 @@ mod meaning {
         let check = |headers: &[(&str, &str)], body, at| signature(&message(headers, body), Some(&secret), at);
         assert_eq!(check(&headers, "{}", now), Signature::Good);
         assert_eq!(check(&headers, "{ }", now), Signature::Wrong(BadSignature::Mismatch));
+        let asymmetric = sign_asymmetric(&[&secret], "evt_1", 1_790_000_000, b"{}");
+        let by_pair = [headers[0], headers[1], ("webhook-signature", asymmetric.as_str())];
+        assert_eq!(check(&by_pair, "{}", now), Signature::Good);
+        assert_eq!(check(&by_pair, "{ }", now), Signature::Wrong(BadSignature::Mismatch));
         let later = now + Duration::from_secs(delivery::TOLERANCE + 1);
         assert_eq!(check(&headers, "{}", later), Signature::Wrong(BadSignature::Stale));
         assert_eq!(check(&[], "{}", now), Signature::Wrong(BadSignature::Missing));
