@@ -20,7 +20,7 @@ use crate::core::json::{self as raw, pretty};
 use crate::core::preset::Preset;
 use crate::core::request::{Outgoing, Probe};
 use crate::core::subscription::{Format, Layout, Nested, Secret};
-use crate::core::target::Target;
+use crate::core::target::{Signatures, Target};
 use crate::http::bridge::Asker as _;
 use crate::http::problem::Problem;
 use crate::http::query::{MAX_LIMIT, Query};
@@ -84,7 +84,7 @@ pub(super) async fn new(visit: &Visit) -> Result<Reply, Problem> {
         || fresh.clone(),
         |browser| visit.context().reserved.secret(browser, fresh.clone(), Instant::now()),
     );
-    let snippets = snippets::of("", "json", "envelope")?;
+    let snippets = snippets::of("", "json", "envelope", Signatures::Symmetric)?;
     form(visit, webhook, context! { secret => secret.reveal(), snippets => Value::from(Serde(&snippets)) })
 }
 
@@ -98,7 +98,8 @@ pub(super) async fn edit(visit: &Visit, id: SubscriptionId) -> Result<Reply, Pro
     let text = |name: &str| {
         webhook.get_attr(name).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
     };
-    let snippets = snippets::of(&text("url"), &text("format"), &text("layout"))?;
+    let signatures = Signatures::parse(&text("signature")).unwrap_or(Signatures::Symmetric);
+    let snippets = snippets::of(&text("url"), &text("format"), &text("layout"), signatures)?;
     let chart = charts(visit, vec![id]).await?.remove(&id.to_string());
     let (standing, chart) = (Value::from(Serde(&standing)), Value::from(Serde(&chart)));
     form(visit, webhook, context! { standing, chart, snippets => Value::from(Serde(&snippets)) })
@@ -195,6 +196,7 @@ pub(super) fn preview(visit: &Visit) -> Result<Reply, Problem> {
     let source = query.take("source", Source::parse).unwrap_or(Source::Widget);
     let named = |text: &str| catalogue.get(text).ok_or_else(|| "is not an event type".to_owned());
     let entry = query.take("event", named).or_else(|| catalogue.entries().first());
+    let signatures = query.take("signature", Signatures::parse).unwrap_or(Signatures::Symmetric);
     query.finish()?;
     let now = (visit.services().clock)();
     // A meaningless id and secret: only the form of the signature matters.
@@ -204,7 +206,7 @@ pub(super) fn preview(visit: &Visit) -> Result<Reply, Problem> {
         format,
         layout,
         nested,
-        target: &Target::default(),
+        target: &Target { signatures, ..Target::default() },
         own_headers: &[],
         client_certificate: None,
         secrets: vec![&secret],
@@ -216,7 +218,7 @@ pub(super) fn preview(visit: &Visit) -> Result<Reply, Problem> {
     };
     let Outgoing { headers, body, .. } = Outgoing::probe(&probe, now).map_err(|_| Problem::internal())?;
     let headers = headers.into_iter().filter(|(name, _)| name != "hookswitch-test").collect();
-    let receivers = snippets::of(&url, format.as_str(), layout.as_str())?;
+    let receivers = snippets::of(&url, format.as_str(), layout.as_str(), signatures)?;
     let body = String::from_utf8_lossy(&body);
     let is_json = format == Format::Json || layout == Layout::CloudEvents;
     let body = if is_json { pretty(&body) } else { fields(&body) };

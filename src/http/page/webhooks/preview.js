@@ -57,8 +57,8 @@ export function startPreview(form) {
       return;
     }
     body.classList.remove("bad-text");
-    const { format, layout, nested } = form.elements;
-    const query = new URLSearchParams({ format: format.value, layout: layout.value, nested: nested.value, event: event.value });
+    const { format, layout, nested, signature } = form.elements;
+    const query = new URLSearchParams({ format: format.value, layout: layout.value, nested: nested.value, event: event.value, signature: signature.value });
     for (const name of ["company", "domain"]) {
       const value = form.elements[name].value.trim();
       if (value) query.set(name, value);
