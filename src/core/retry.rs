@@ -41,8 +41,8 @@ impl Verdict {
     }
 }
 
-/// Decides on `delivery` (its state before the attempt) after `outcome` at `now`, by the `rule` of success. `chance` in [0, 1) spreads the
-/// delay.
+/// Decides on `delivery` (its state before the attempt) after `outcome` at `now`, by the `rule` of success. `chance` in
+/// [0, 1) spreads the delay.
 ///
 /// A retry that would come after the delivery is given up is moved to that time, so that the last attempt is as late
 /// as allowed, unless the receiver's `Retry-After` is later: that is never undercut.

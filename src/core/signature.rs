@@ -81,9 +81,9 @@ impl fmt::Display for BadSignature {
 
 impl std::error::Error for BadSignature {}
 
-/// Verifies like a receiver: one of `signatures`, of v1 or v1a, must match `secret`, and `timestamp` must be at most `tolerance`
-/// seconds from `now_seconds`. `id`, `timestamp` and `signatures` are the values of the three headers, empty if
-/// absent. Comparison is in constant time.
+/// Verifies like a receiver: one of `signatures`, of v1 or v1a, must match `secret`, and `timestamp` must be at most
+/// `tolerance` seconds from `now_seconds`. `id`, `timestamp` and `signatures` are the values of the three headers, empty
+/// if absent. Comparison is in constant time.
 ///
 /// # Errors
 /// Why verification failed.

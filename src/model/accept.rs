@@ -121,8 +121,9 @@ pub(crate) fn matches(subscription: &Subscription, event: &NewEvent) -> bool {
     subscription.matches(&event.company, event.domain.as_ref(), event.source, &event.event_type)
 }
 
-/// One delivery per matching subscription whose filter lets the event through, in order of creation, each with its subscription's next sequence number.
-/// `sequences` has the numbers already used by earlier events of the same unit, by subscription number.
+/// One delivery per matching subscription whose filter lets the event through, in order of creation, each with its
+/// subscription's next sequence number. `sequences` has the numbers already used by earlier events of the same unit, by
+/// subscription number.
 fn deliveries_for(
     event: &Event,
     registry: &Registry,

@@ -8,8 +8,9 @@
 //!
 //! Below these: `attempt` (one bounded exchange), `agents` (one ureq agent per receiver), `wire`, `stream` and
 //! `buffers` (connections under ureq), `head` (of responses), `content` (encoded bodies), `tls` and `verifier`
-//! (trust), `tokens` (by which receivers are signed in to), `diagnosis` (TLS without common parameters), `tunnel` (through a proxy), `resolver` (names, with the
-//! address guard), `marks` (time and phases of the current thread's attempt), `failure`.
+//! (trust), `tokens` (by which receivers are signed in to), `diagnosis` (TLS without common parameters), `tunnel`
+//! (through a proxy), `resolver` (names, with the address guard), `marks` (time and phases of the current thread's
+//! attempt), `failure`.
 //!
 //! Knows core. Must not know the store, the retry schedule, or dispatch order.
 

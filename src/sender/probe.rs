@@ -76,8 +76,8 @@ fn read(report: Report, request: Outgoing) -> Findings {
 }
 
 /// The `curl` line that sends the same request, to be pasted into a POSIX shell. Values of the subscription's own
-/// headers, and of the one by which it signs in, are left out: each is taken from an environment variable named like the header (`X-Api-Key` from
-/// `$X_API_KEY`).
+/// headers, and of the one by which it signs in, are left out: each is taken from an environment variable named like the
+/// header (`X-Api-Key` from `$X_API_KEY`).
 pub fn curl(request: &Outgoing) -> String {
     // --globoff: brackets in the URL are literal. curl's own Expect is suppressed.
     let mut line = "curl --globoff --include --header 'Expect:'".to_owned();

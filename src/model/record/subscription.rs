@@ -4,9 +4,9 @@
 //! ([`Keyring`]) it is version 3: [`Plain`] without secrets, followed by all of them sealed as one, so that none can be
 //! exchanged for that of another subscription or for an older one. Version 4 has settings added later ([`Extension`])
 //! between [`Plain`] and the rest, which is tagged; it is written if one of them differs from its default. Version 5 is
-//! the same with the settings of the target ([`TargetRecord`]), and with the secret by which it signs in, sealed together
-//! with the others. Each version is a record kind of its own. A subscription without any of this is still written as
-//! version 1.
+//! the same with the settings of the target ([`TargetRecord`]), and with the secret by which it signs in, sealed
+//! together with the others. Each version is a record kind of its own. A subscription without any of this is still
+//! written as version 1.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
