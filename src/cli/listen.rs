@@ -45,7 +45,7 @@ pub(super) struct Listen {
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     address: IpAddr,
 
-    /// The subscription's secret, to check signatures of v1 and v1a
+    /// The subscription's secret, to check signatures
     #[arg(long, value_name = "whsec_…")]
     secret: Option<String>,
 
