@@ -12,8 +12,8 @@ use super::text::{excerpt, words};
 
 /// Maximum characters of the text or the pointer of a rule.
 const TEXT_MOST: usize = 500;
-/// Maximum bytes of `equals` as JSON.
-const EQUALS_MOST: usize = 1_000;
+/// Maximum bytes of a number as `equals`.
+const NUMBER_MOST: usize = 1_000;
 
 words! {
     /// Which status codes are a success.
@@ -146,10 +146,19 @@ fn read_pointer(value: &RawValue) -> Result<String, String> {
 }
 
 fn read_equals(value: &RawValue) -> Result<Value, String> {
-    if matches!(Kind::of(value), Kind::List | Kind::Object) || value.get().len() > EQUALS_MOST {
-        return Err(format!("must be a string, a number, true, false or null, of at most {EQUALS_MOST} bytes"));
+    let wanted = || {
+        format!(
+            "must be a string of at most {TEXT_MOST} characters, a number of at most {NUMBER_MOST} digits, true, false or null"
+        )
+    };
+    match Kind::of(value) {
+        Kind::List | Kind::Object => return Err(wanted()),
+        Kind::Number if value.get().len() > NUMBER_MOST => return Err(wanted()),
+        _ => {}
     }
-    serde_json::from_str(value.get()).map_err(|_| "cannot be read".to_owned())
+    let value: Value = serde_json::from_str(value.get()).map_err(|_| "cannot be read".to_owned())?;
+    let is_long = value.as_str().is_some_and(|text| text.chars().count() > TEXT_MOST);
+    if is_long { Err(wanted()) } else { Ok(value) }
 }
 
 #[cfg(test)]
@@ -215,6 +224,7 @@ mod tests {
             (r#"{"json_pointer":"/x"}"#, ""),
             (r#"{"json_pointer":"x","equals":1}"#, "/json_pointer"),
             (r#"{"json_pointer":"/x","equals":{}}"#, "/equals"),
+            (&format!(r#"{{"json_pointer":"/x","equals":"{}"}}"#, "é".repeat(501)), "/equals"),
             (r#"{"contains":""}"#, "/contains"),
             (r#"{"contains":7}"#, "/contains"),
             (r#"{"contains":"a","equal":7}"#, "/equal"),
