@@ -212,7 +212,7 @@ fn previewed(document: &Document, catalogue: &Catalogue) -> Result<(Subscription
     }
     let draft = change.and_then(|mut change| {
         // What is not seen in a body needs not be complete.
-        (change.headers, change.certificate, change.target.auth) = (None, CertificateChange::default(), None);
+        (change.certificate, change.target.auth) = (CertificateChange::default(), None);
         change.company = change.company.or_else(|| Company::parse("sample").ok());
         change.url = change.url.or_else(|| Some("https://www.example.com/webhook".to_owned()));
         change.events = change.events.or(Some(Selection::All));
