@@ -13,7 +13,6 @@ use super::reply::{Reply, json};
 use super::request::{Document, Permitted};
 use crate::core::auth::Auth;
 use crate::core::catalogue::{Catalogue, Entry};
-use crate::core::client_certificate::CertificateChange;
 use crate::core::event::{Company, EventType};
 use crate::core::filter::{Facts, Filter};
 use crate::core::id::{EventId, SubscriptionId, SubscriptionNumber};
@@ -211,8 +210,6 @@ fn previewed(document: &Document, catalogue: &Catalogue) -> Result<(Subscription
         }
     }
     let draft = change.and_then(|mut change| {
-        // What is not seen in a body needs not be complete.
-        (change.certificate, change.target.auth) = (CertificateChange::default(), None);
         change.company = change.company.or_else(|| Company::parse("sample").ok());
         change.url = change.url.or_else(|| Some("https://www.example.com/webhook".to_owned()));
         change.events = change.events.or(Some(Selection::All));

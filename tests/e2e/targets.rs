@@ -164,7 +164,8 @@ fn templates_and_filters_are_checked_when_they_are_saved() {
 #[test]
 fn a_preview_shows_every_event_and_stores_nothing() {
     let daemon = Daemon::start();
-    let settings = json!({"template": "{{ data.lead_name|upper }}", "content_type": "text/plain", "filter": "data.lead_name", "auth": {"type": "bearer", "token": null}});
+    let settings =
+        json!({"template": "{{ data.lead_name|upper }}", "content_type": "text/plain", "filter": "data.lead_name"});
     let preview = daemon.api().post("/v1/preview", &json!({"settings": settings})).expect(200).json();
     let items = preview["items"].as_array().unwrap();
     assert_eq!(items.iter().map(|one| one["event"].as_str().unwrap()).collect::<Vec<_>>(), EVENT_TYPES);
