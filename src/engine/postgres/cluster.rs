@@ -18,7 +18,6 @@ use crate::engine::postgres::connect::{Connector, Refusal};
 use crate::engine::postgres::connection::Connection;
 use crate::engine::postgres::lease::{Lease, RENEWED_EVERY};
 use crate::engine::postgres::members;
-use crate::engine::postgres::ownership::{self, Sight};
 use crate::engine::queue::{Control, WriteQueue};
 
 /// How long to wait before connecting again.
@@ -123,14 +122,8 @@ impl Watch {
         } else {
             self.lease.lose(node);
         }
-        let sight = Sight {
-            me: node,
-            members: &seen.members,
-            owners: &seen.owners,
-            leaving: ShardSet::NONE,
-            settled: self.lease.is_settled(asked),
-        };
-        if !seen.has(node) || !ownership::step(&sight).is_nothing() {
+        let step = seen.step(node, ShardSet::NONE, self.lease.is_settled(asked));
+        if !seen.has(node) || !step.is_nothing() {
             self.queue.send(Control::SettleShards);
         }
         if seen.batch != self.seen {

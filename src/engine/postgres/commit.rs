@@ -3,9 +3,8 @@
 //! The transaction begins by locking the row of `store`, so the commits of all daemons follow one after the other, each
 //! with the next number, and each is decided on what the one before has left.
 
-use postgres::SimpleQueryMessage;
-
 use crate::engine::postgres::changes::Changed;
+use crate::engine::postgres::connect::first_row;
 use crate::engine::postgres::connection::Connection;
 use crate::engine::postgres::id::Id;
 use crate::engine::postgres::kinds;
@@ -102,12 +101,8 @@ pub(super) struct Position {
 /// The server's, or that of the connection.
 pub(super) fn lock(connection: &mut Connection) -> Result<Position, postgres::Error> {
     // Both at once, which only the simple protocol can: it answers in text.
-    let messages = connection.client().simple_query(LOCK)?;
-    let row = messages.iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => Some(row),
-        _ => None,
-    });
-    let text = |column: usize| row.and_then(|row| row.get(column)).unwrap_or_default();
+    let row = first_row(connection.client(), LOCK)?;
+    let text = |column: usize| row.get(column).map(String::as_str).unwrap_or_default();
     let next_number = text(2).parse::<i64>().unwrap_or(1);
     Ok(Position {
         batch: text(0).parse().unwrap_or(0),

@@ -11,7 +11,7 @@ use crate::core::time::Timestamp;
 use crate::engine::postgres::connection::{Connection, Pool};
 use crate::engine::postgres::id::Id;
 use crate::engine::postgres::lease::LEASE;
-use crate::engine::postgres::ownership::{Member, Step};
+use crate::engine::postgres::ownership::{self, Member, Sight, Step};
 use crate::engine::postgres::process;
 use crate::model::cluster::{Cluster, Member as Seen, Standby};
 use crate::model::error::StoreError;
@@ -26,6 +26,11 @@ pub(super) struct Members {
 }
 
 impl Members {
+    /// What `me` does, which is giving up the shards `leaving`, and is `settled` if it was connected for a lease.
+    pub(super) fn step(&self, me: Id, leaving: ShardSet, settled: bool) -> Step {
+        ownership::step(&Sight { me, members: &self.members, owners: &self.owners, leaving, settled })
+    }
+
     /// Whether this daemon is one of them.
     pub(super) fn has(&self, node: Id) -> bool {
         self.members.iter().any(|member| member.node == node)
@@ -109,7 +114,7 @@ pub(super) fn leave(connection: &mut Connection, me: Id) -> Result<(), postgres:
 }
 
 /// The fan-outs of daemons that are gone, which from now on are those of the caller.
-pub(super) fn take_orphans(connection: &mut Connection) -> Result<Vec<u128>, postgres::Error> {
+pub(super) fn take_unfinished(connection: &mut Connection) -> Result<Vec<u128>, postgres::Error> {
     let sql = "WITH gone AS (SELECT node, fan_outs FROM positions p WHERE fan_outs <> '{}' AND NOT EXISTS (SELECT FROM \
                nodes n WHERE n.node = p.node)), taken AS (UPDATE positions SET fan_outs = '{}' WHERE node IN (SELECT node \
                FROM gone)) SELECT unnest(fan_outs) FROM gone";

@@ -12,8 +12,8 @@ use crate::engine::postgres::commit::{self, Marks, Position};
 use crate::engine::postgres::connection::Connection;
 use crate::engine::postgres::id::Id;
 use crate::engine::postgres::lease::Lease;
-use crate::engine::postgres::members::{self, About, Members};
-use crate::engine::postgres::ownership::{self, Membership, Sight, Step};
+use crate::engine::postgres::members::{self, About};
+use crate::engine::postgres::ownership::{self, Membership};
 use crate::engine::postgres::writer::{Failed, Writer, in_words};
 use crate::model::error::{Outage, StoreError};
 use crate::model::notice::StoreEvent;
@@ -37,7 +37,7 @@ impl Writer {
         if !seen.has(me) {
             return self.join_again();
         }
-        let step = self.step(&seen);
+        let step = seen.step(me, self.membership.leaving, self.lease.is_settled(Instant::now()));
         let released = self.membership.released.common(&self.membership.leaving);
         if step.dead.is_empty() && step.claim.is_empty() && released.is_empty() {
             self.changes.on_connection(commit::unlock)?;
@@ -66,16 +66,6 @@ impl Writer {
             self.announce(vec![self.own()]);
         }
         Ok(())
-    }
-
-    fn step(&self, seen: &Members) -> Step {
-        ownership::step(&Sight {
-            me: self.lease.node(),
-            members: &seen.members,
-            owners: &seen.owners,
-            leaving: self.membership.leaving,
-            settled: self.lease.is_settled(Instant::now()),
-        })
     }
 
     /// Others have taken over: this daemon has been silent for too long. It goes on as a new one, which owns nothing yet.
@@ -118,9 +108,9 @@ impl Writer {
         change: impl FnOnce(&mut Connection) -> Result<(), postgres::Error>,
     ) -> Result<(), Failed> {
         self.changes.on_connection(change)?;
-        let orphans = self.changes.on_connection(members::take_orphans)?;
-        if !orphans.is_empty() {
-            let adopted = self.handler.adopt_fan_outs((&*self.changes, &*self.engine.records), &orphans);
+        let unfinished = self.changes.on_connection(members::take_unfinished)?;
+        if !unfinished.is_empty() {
+            let adopted = self.handler.adopt_fan_outs((&*self.changes, &*self.engine.records), &unfinished);
             adopted.map_err(in_words)?;
         }
         let marks = self.marks();
@@ -164,15 +154,9 @@ pub(super) fn join(connection: &mut Connection, lease: &Lease, about: &About) ->
     members::join(connection, me, about)?;
     lease.renew(me, asked);
     let seen = members::read(connection)?;
-    let step = ownership::step(&Sight {
-        me,
-        members: &seen.members,
-        owners: &seen.owners,
-        leaving: ShardSet::NONE,
-        settled: false,
-    });
+    let step = seen.step(me, ShardSet::NONE, false);
     members::apply(connection, me, &step)?;
-    let fan_outs = members::take_orphans(connection)?;
+    let fan_outs = members::take_unfinished(connection)?;
     Ok(Joined { position, owned: step.claim, fan_outs })
 }
 
