@@ -169,11 +169,11 @@ impl DataDirLock {
 /// Keeps a daemon from starting on a data directory while it is read, without changing anything in it.
 #[derive(Debug)]
 pub struct DataDirHold {
-    _file: Option<File>,
+    file: Option<File>,
 }
 
 impl DataDirHold {
-    /// Takes a shared lock of `dir`, if it has a lock file; without one no daemon ran there.
+    /// Takes the lock of `dir`, if it has a lock file; without one no daemon ran there.
     ///
     /// # Errors
     /// Another process holds it, or the file cannot be opened.
@@ -181,11 +181,11 @@ impl DataDirHold {
         let path = dir.join(LOCK);
         let mut file = match File::open(&path) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self { _file: None }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self { file: None }),
             Err(error) => return Err(at("open", &path)(error)),
         };
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: Some(file) }),
+            Ok(()) => Ok(Self { file: Some(file) }),
             Err(TryLockError::WouldBlock) => Err(busy(dir, &mut file)),
             Err(TryLockError::Error(error)) => Err(at("lock", &path)(error)),
         }
@@ -193,11 +193,20 @@ impl DataDirHold {
 }
 
 impl Drop for DataDirLock {
-    /// Leaves the lock file empty; or unchanged, if the directory was refused.
+    /// Leaves the lock file empty; or unchanged, if the directory was refused. Closing the file would not release the
+    /// lock while a child process that is about to exec still has it open (flock(2)).
     fn drop(&mut self) {
         if let Err(error) = write_whole(&mut self.file, &self.before) {
             tracing::warn!(%error, "the lock file of {} could not be emptied", self.dir.display());
         }
+        drop(self.file.unlock());
+    }
+}
+
+impl Drop for DataDirHold {
+    /// As that of [`DataDirLock`].
+    fn drop(&mut self) {
+        drop(self.file.as_ref().map(File::unlock));
     }
 }
 
@@ -341,6 +350,19 @@ mod tests {
         drop(lock);
         assert_eq!(fs::read(dir.join(LOCK)).unwrap(), b"", "no trace of a process that is gone");
         assert_eq!(DataDirLock::take(&dir).unwrap().dir(), dir);
+    }
+
+    #[test]
+    fn the_lock_ends_with_its_holder_though_a_child_process_still_has_the_file_open() {
+        let root = tempfile::tempdir().unwrap();
+        let lock = DataDirLock::take(root.path()).unwrap();
+        let inherited = lock.file.try_clone().unwrap();
+        drop(lock);
+        let hold = DataDirHold::take(root.path()).unwrap();
+        let inherited = (inherited, hold.file.as_ref().unwrap().try_clone().unwrap());
+        drop(hold);
+        assert!(DataDirLock::take(root.path()).is_ok());
+        drop(inherited);
     }
 
     #[test]
