@@ -52,6 +52,7 @@ mod cloud_events;
 mod cluster;
 mod connection;
 mod context;
+mod copies;
 mod cursor;
 mod deliveries;
 mod erasures;

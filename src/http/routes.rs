@@ -10,8 +10,8 @@ use super::problem::Problem;
 use super::reply::Reply;
 use super::request::Authorised;
 use super::{
-    backlog, backup, calls, cluster, deliveries, erasures, event_types, events, handshake, log, messages, metrics,
-    portal_links, probes, report, sessions, stats, subscriptions, target, tokens,
+    backlog, backup, calls, cluster, copies, deliveries, erasures, event_types, events, handshake, log, messages,
+    metrics, portal_links, probes, report, sessions, stats, subscriptions, target, tokens,
 };
 use crate::core::event::CallId;
 use crate::core::id::{AttemptId, DeliveryId, EventId, PortalLinkId, SessionId, SubscriptionId, TokenId};
@@ -41,6 +41,7 @@ pub(super) enum Resource {
     Owed(SubscriptionId),
     Replay(SubscriptionId),
     Discard(SubscriptionId),
+    Copy(SubscriptionId),
     TestUrl,
     Preview,
     Presets,
@@ -90,6 +91,7 @@ pub(super) fn find(path: &str) -> Option<Resource> {
             ["subscriptions", id, "handshake"] => Resource::Handshake(id.parse().ok()?),
             ["subscriptions", id, "events"] => Resource::Owed(id.parse().ok()?),
             ["subscriptions", id, "replay"] => Resource::Replay(id.parse().ok()?),
+            ["subscriptions", id, "copy"] => Resource::Copy(id.parse().ok()?),
             ["subscriptions", id, "discard"] => Resource::Discard(id.parse().ok()?),
             ["test"] => Resource::TestUrl,
             ["preview"] => Resource::Preview,
@@ -127,6 +129,7 @@ impl Resource {
             Self::Token(_) | Self::Session(_) | Self::PortalLink(_) => "DELETE",
             Self::Replay(_)
             | Self::Discard(_)
+            | Self::Copy(_)
             | Self::RotateSecret(_)
             | Self::TestStored(_)
             | Self::Handshake(_)
@@ -150,7 +153,7 @@ impl Resource {
             }
             Self::Subscriptions | Self::Subscription(_) | Self::Secret(_) | Self::RotateSecret(_) => true,
             Self::TestStored(_) | Self::Handshake(_) | Self::Owed(_) | Self::Replay(_) | Self::Discard(_) => true,
-            Self::TestUrl | Self::Preview | Self::Presets => true,
+            Self::Copy(_) | Self::TestUrl | Self::Preview | Self::Presets => true,
             Self::Deliveries | Self::Delivery(_) | Self::Retry(_) | Self::Cancel(_) => true,
             Self::Log | Self::LogEntry(_) | Self::Calls | Self::Call(_) | Self::CallReport => true,
             Self::Health | Self::Ready | Self::OpenApi => true,
@@ -222,6 +225,7 @@ async fn answer_other(resource: Resource, request: Authorised) -> Result<Reply, 
         (R::Handshake(id), _) => handshake::ask(request.permit(Admin)?, id).await,
         (R::Owed(id), _) => backlog::events_between(request.permit(Read)?, id).await,
         (R::Replay(id), _) => backlog::replay(request.permit(Admin)?, id).await,
+        (R::Copy(id), _) => copies::copy(request.permit(Admin)?, id).await,
         (R::Discard(id), _) => backlog::discard(request.permit(Admin)?, id).await,
         (R::TestUrl, _) => probes::unsaved(request.permit(Admin)?).await,
         (R::Preview, _) => target::preview(request.permit(Read)?).await,

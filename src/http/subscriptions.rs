@@ -35,7 +35,7 @@ const TOKEN_URL: &str = "/auth/token_url";
 const MOST_OVERLAP: Duration = Duration::from_secs(30 * 24 * 3600);
 
 #[derive(Serialize)]
-struct SubscriptionJson<'s> {
+pub(super) struct SubscriptionJson<'s> {
     id: Text<SubscriptionId>,
     company: &'s str,
     domain: Option<&'s str>,
@@ -63,7 +63,7 @@ struct SubscriptionJson<'s> {
 }
 
 /// `subscription` without its secrets; of its own headers only the names.
-fn shown(subscription: &Subscription, waiting: u64, now: Timestamp) -> SubscriptionJson<'_> {
+pub(super) fn shown(subscription: &Subscription, waiting: u64, now: Timestamp) -> SubscriptionJson<'_> {
     let events = match &subscription.events {
         Selection::All => vec!["*"],
         Selection::Some(types) => types.iter().map(EventType::as_str).collect(),

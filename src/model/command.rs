@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::core::attempt::LogEntry;
 use crate::core::delivery::Delivery;
-use crate::core::event::{Company, EventType, NewEvent};
+use crate::core::event::{Company, Domain, EventType, NewEvent};
 use crate::core::hidden::Hidden;
 use crate::core::id::{AttemptId, ErasureId, EventId, PortalLinkId, SessionId, SubscriptionId, TokenId};
 use crate::core::portal_link::{PortalLink, PortalLinkDraft, PortalLinkText};
@@ -67,6 +67,7 @@ pub(crate) enum Command {
     Accept(Vec<NewEvent>, Reply<Vec<Accepted>>),
     Create(Box<Draft>, Reply<Arc<Subscription>>),
     Change(SubscriptionId, Box<Patch>, Reply<Arc<Subscription>>),
+    Copy(SubscriptionId, Vec<Domain>, Reply<Vec<Arc<Subscription>>>),
     /// The new secret; a generated one if `None`.
     Rotate(SubscriptionId, Option<Secret>, Duration, Reply<Secret>),
     Delete(SubscriptionId, Reply<()>),
@@ -111,6 +112,7 @@ impl Command {
         match self {
             Self::Accept(_, reply) => reply(Err(unavailable)),
             Self::Create(_, reply) | Self::Change(_, _, reply) => reply(Err(unavailable)),
+            Self::Copy(_, _, reply) => reply(Err(unavailable)),
             Self::Rotate(_, _, _, reply) => reply(Err(unavailable)),
             Self::Delete(_, reply) | Self::Replay(_, _, reply) => reply(Err(unavailable)),
             Self::CreateToken(_, reply) => reply(Err(unavailable)),

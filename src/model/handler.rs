@@ -209,6 +209,7 @@ fn decide_one(turn: &mut Turn<'_>, backlog: &mut Backlog, command: Command, answ
         },
         Command::Create(draft, reply) => push_answer(answers, subscriptions::create(turn, *draft), reply),
         Command::Change(id, patch, reply) => push_answer(answers, subscriptions::change(turn, id, &patch), reply),
+        Command::Copy(id, domains, reply) => push_answer(answers, subscriptions::copy(turn, id, domains), reply),
         Command::Rotate(id, given, overlap, reply) => {
             push_answer(answers, subscriptions::rotate(turn, id, given, overlap), reply);
         }

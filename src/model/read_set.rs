@@ -31,6 +31,7 @@ pub(crate) fn of_command(command: &Command) -> Vec<Key> {
         }
         Command::Create(..)
         | Command::Change(..)
+        | Command::Copy(..)
         | Command::Rotate(..)
         | Command::Delete(..)
         | Command::Probe(..)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::core::event::{Company, Domain};
 use crate::core::id::{SubscriptionId, SubscriptionNumber};
 use crate::core::invalid::Invalid;
 use crate::core::seal::Keyring;
@@ -18,21 +19,52 @@ use crate::model::turn::{Turn, random_secret};
 
 /// Creates a subscription.
 pub(crate) fn create(turn: &mut Turn<'_>, draft: Draft) -> Result<Arc<Subscription>, StoreError> {
-    let (number, others) = {
-        let registry = lock(turn.registry);
-        (registry.next_number, registry.of_company(draft.company()).count())
-    };
-    let most = turn.settings.subscriptions_per_company;
-    if others >= most as usize {
-        let detail = format!(
-            "has {others} webhooks, and one company may have {most} (`subscriptions_per_company` in [limits]): \
-             delete one, or have the limit raised"
-        );
-        return Err(StoreError::Invalid(Invalid::one("/company", detail)));
-    }
+    check_room(turn, draft.company(), 1).map_err(|detail| StoreError::Invalid(Invalid::one("/company", detail)))?;
+    let number = lock(turn.registry).next_number;
     let id = SubscriptionId::from_bits(turn.next_id());
     let secret = draft.secret().cloned().unwrap_or_else(|| Secret::from_bytes(random_secret()));
     Ok(store(turn, draft.into_subscription(id, number, secret, turn.now)))
+}
+
+/// Checks that a company may have so many more webhooks; otherwise says why not.
+fn check_room(turn: &Turn<'_>, company: &Company, more: usize) -> Result<(), String> {
+    let others = lock(turn.registry).of_company(company).count();
+    let most = turn.settings.subscriptions_per_company;
+    if others + more <= most as usize {
+        return Ok(());
+    }
+    Err(format!(
+        "has {others} webhooks, and one company may have {most} (`subscriptions_per_company` in [limits]): delete one, or \
+         have the limit raised"
+    ))
+}
+
+/// Copies a subscription, with its secret, to these domains of its company; to none if one of them has it already.
+pub(crate) fn copy(
+    turn: &mut Turn<'_>,
+    id: SubscriptionId,
+    domains: Vec<Domain>,
+) -> Result<Vec<Arc<Subscription>>, StoreError> {
+    let original = current(turn, id).ok_or(StoreError::NotFound)?;
+    if original.is_locked() {
+        return Err(StoreError::Conflict(Subscription::LOCKED.to_owned()));
+    }
+    let there = |domain: &&Domain| {
+        let registry = lock(turn.registry);
+        let mut same = registry.of_company(&original.company).map(|state| &state.subscription);
+        same.any(|one| one.url == original.url && one.domain.as_ref() == Some(*domain))
+    };
+    if let Some(there) = domains.iter().find(there) {
+        return Err(StoreError::Conflict(format!("the domain `{there}` has a webhook with this URL already")));
+    }
+    check_room(turn, &original.company, domains.len())
+        .map_err(|detail| StoreError::Limit(format!("the company {detail}")))?;
+    let copied = domains.into_iter().map(|domain| {
+        let (id, number) = (SubscriptionId::from_bits(turn.next_id()), lock(turn.registry).next_number);
+        let (created_at, updated_at, domain) = (turn.now, turn.now, Some(domain));
+        store(turn, Subscription { id, number, domain, created_at, updated_at, ..(*original).clone() })
+    });
+    Ok(copied.collect())
 }
 
 /// Applies a change to the current subscription.

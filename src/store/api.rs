@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::core::attempt::LogEntry;
 use crate::core::delivery::{Delivery, State};
-use crate::core::event::{Company, Event, NewEvent};
+use crate::core::event::{Company, Domain, Event, NewEvent};
 use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId, SubscriptionNumber};
 use crate::core::shards::{Ownership, ShardSet};
 use crate::core::subscription::{Secret, Subscription};
@@ -81,6 +81,25 @@ impl Store {
     pub fn create_subscription(&self, draft: Draft, reply: Reply<Arc<Subscription>>) -> Result<(), Busy> {
         match self.shared.engine.admit(0) {
             Ok(()) => self.push(Command::Create(Box::new(draft), reply)),
+            Err(refusal) => {
+                reply(Err(StoreError::DiskFull(refusal)));
+                Ok(())
+            }
+        }
+    }
+
+    /// Copies a subscription, with its secret, to these domains of its company.
+    ///
+    /// # Errors
+    /// As [`Store::accept`].
+    pub fn copy_subscription(
+        &self,
+        id: SubscriptionId,
+        domains: Vec<Domain>,
+        reply: Reply<Vec<Arc<Subscription>>>,
+    ) -> Result<(), Busy> {
+        match self.admit_small() {
+            Ok(()) => self.push(Command::Copy(id, domains, reply)),
             Err(refusal) => {
                 reply(Err(StoreError::DiskFull(refusal)));
                 Ok(())

@@ -71,6 +71,25 @@ export const tests = {
     assert.match(await row.innerText(), /200[\s\S]*100 %/);
   },
 
+  async "a webhook is copied to other domains, chosen from those that post"(stage) {
+    await stage.event("call.new", "c-1", {}, "www.acme.example");
+    await stage.event("call.new", "c-2", {}, "shop.acme.example");
+    const made = await stage.subscribe("http://127.0.0.1:1/hook", { domain: "www.acme.example" });
+    const page = await stage.page({ at: `/webhooks/${made.id}` });
+    await page.getByRole("checkbox", { name: "shop.acme.example" }).check();
+    await page.getByLabel("Or another").fill("shpo.acme.example");
+    await page.locator("#copy-other-unseen").waitFor();
+    await page.getByRole("button", { name: "Copy to these domains" }).click();
+    await page.locator("#copied").getByText("No event was posted for shpo.acme.example yet").waitFor();
+    await stage.checkAccessible(page, "a copied webhook");
+    const all = (await stage.api("GET", "/v1/subscriptions")).items.map((one) => one.domain);
+    assert.deepEqual(all.sort(), ["shop.acme.example", "shpo.acme.example", "www.acme.example"]);
+    await page.getByLabel("Domain or all, if empty").fill("elsewhere.example");
+    await page.locator("#domain-unseen").waitFor();
+    await page.getByLabel("Domain or all, if empty").fill("www.acme.example");
+    await page.locator("#domain-unseen").waitFor({ state: "hidden" });
+  },
+
   async "Test names every outcome"(stage) {
     const slow = await stage.receiver(({ path }) => (path === "/never" ? null : [Number(path.slice(1)), path === "/302" ? { location: "/elsewhere" } : {}, "<b>the reply</b>"]));
     const page = await stage.page({ at: "/webhooks/new" });
@@ -135,7 +154,7 @@ export const tests = {
     const page = await stage.page({ at: `/webhooks/${made.id}` });
     assert.ok(!(await page.content()).includes("geheim"));
     assert.equal(await page.getByLabel("Company", { exact: true }).last().getAttribute("readonly"), "");
-    await page.getByLabel("Domain").fill("www.acme.example");
+    await page.locator("#domain").fill("www.acme.example");
     await page.getByText("Advanced settings").click();
     await page.getByLabel("Description").fill("the CRM");
     await page.getByLabel("Each second").fill("7");

@@ -191,6 +191,10 @@ fn a_visitor_of_one_domain_sees_that_domain_alone() {
     for path in ["/v1/subscriptions", "/v1/events", "/v1/calls", "/v1/log", "/v1/report/calls", "/v1/conversations"] {
         browser.get(&format!("{path}?domain={other}")).expect_problem(&[403]);
     }
+    let copy =
+        |id: &str, domain: &str| browser.post(&format!("/v1/subscriptions/{id}/copy"), &json!({"domains": [domain]}));
+    copy(&mine, other).expect_problem(&[403]);
+    copy(&all, own).expect_problem(&[404]);
     let retry = format!("/v1/deliveries/{}/retry", of(&deliveries, &all));
     browser.send("POST", &retry, &[], b"").expect_problem(&[404]);
     // What it makes is of its domain, and stays there.

@@ -254,7 +254,7 @@ const IN_PORTAL: [&str; 26] = [
     "GET /openapi.json",
 ];
 /// The same below one subscription.
-const BELOW_SUBSCRIPTION: [&str; 5] = ["rotate-secret", "test", "handshake", "replay", "discard"];
+const BELOW_SUBSCRIPTION: [&str; 6] = ["rotate-secret", "test", "handshake", "replay", "discard", "copy"];
 
 fn is_in_portal(at: &str) -> bool {
     let below = |name: &&str| at == format!("POST /v1/subscriptions/{{id}}/{name}");

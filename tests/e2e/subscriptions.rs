@@ -271,3 +271,40 @@ fn an_address_that_is_no_longer_allowed_is_not_connected_to() {
     check_names_the_line(&daemon.api().get(&format!("/v1/log/{id}")).expect(200).text());
     assert_eq!(receiver.requests().len(), 0);
 }
+
+#[test]
+fn a_webhook_is_copied_to_other_domains_with_all_that_it_has() {
+    let daemon = Daemon::start();
+    let receiver = Receiver::willing();
+    let settings =
+        json!({"company": "acme", "domain": "www.acme.example", "headers": {"X-Key": "k-1"}, "format": "form"});
+    let original = daemon.subscribe(&receiver.url("/"), settings);
+    let post = |domain: &str| {
+        let event = json!({"type": "call.new", "company": "acme", "domain": domain, "source": "widget", "data": {"call_id": domain}});
+        daemon.accept(&event)["deliveries"].clone()
+    };
+    assert_eq!(post("shop.acme.example"), 0);
+    let path = format!("/v1/subscriptions/{}/copy", original.id);
+    let copy = |domains: Value| daemon.api().post(&path, &json!({"domains": domains}));
+    let copied = copy(json!(["shop.acme.example", "shpo.acme.example"])).expect(201).json();
+    assert_eq!(copied["unseen"], json!(["shpo.acme.example"]), "a name that never posted is told");
+    assert_eq!(
+        (&copied["items"][0]["domain"], &copied["items"][0]["format"]),
+        (&json!("shop.acme.example"), &json!("form"))
+    );
+    assert_eq!(post("shop.acme.example"), 1);
+    let sent = receiver.wait_for(1)[0].clone();
+    assert!(sent.is_signed_with(&original.secret), "with the same secret, which the receiver knows");
+    assert_eq!(sent.header("x-key"), Some("k-1"));
+    let refused = copy(json!(["new.acme.example", "shop.acme.example"])).expect_problem(&[409]);
+    assert!(refused["detail"].as_str().unwrap().contains("`shop.acme.example` has a webhook"), "{refused}");
+    assert_eq!(daemon.list("/v1/subscriptions").len(), 3, "none of them was made");
+    for (domains, pointer) in [(json!([]), "/domains"), (json!([""]), "/domains/0"), (json!("a"), "/domains")] {
+        let refused = copy(domains).expect_problem(&[422]);
+        assert_eq!(refused["errors"][0]["pointer"], pointer, "{refused}");
+    }
+    daemon
+        .api()
+        .post("/v1/subscriptions/sub_01ARZ3NDEKTSV4RRFFQ69G5FAV/copy", &json!({"domains": ["a"]}))
+        .expect_problem(&[404]);
+}

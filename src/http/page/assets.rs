@@ -69,6 +69,7 @@ const ALL: &[Asset] = assets![
     JS "webhooks" "preview.js",
     JS "webhooks" "secret.js",
     JS "webhooks" "state.js",
+    JS "webhooks" "domains.js",
     CSS "calls" "calls.css",
     JS "calls" "list.js",
     CSS "report" "report.css",

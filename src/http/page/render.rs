@@ -29,6 +29,7 @@ pub(super) const SOURCES: &[(&str, &str)] = &[
     ("webhook_success.html", include_str!("webhooks/success.html")),
     ("keys.html", include_str!("keys/keys.html")),
     ("status.html", include_str!("status/status.html")),
+    ("webhook_copies.html", include_str!("webhooks/copies.html")),
     ("webhook_stored.html", include_str!("webhooks/stored.html")),
     ("logs.html", include_str!("logs/list.html")),
     ("log_parts.html", include_str!("logs/parts.html")),

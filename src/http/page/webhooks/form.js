@@ -7,6 +7,7 @@ import { addHeader, changes, settings, showFaults, startFields } from "./fields.
 import { startTest } from "./test.js";
 import { startPreview } from "./preview.js";
 import { startNewSecret, startSecret } from "./secret.js";
+import { startDomains } from "./domains.js";
 import { startState } from "./state.js";
 import { startTarget } from "./target.js";
 
@@ -23,6 +24,7 @@ startPreview(form);
 startSecret();
 startNewSecret(form);
 startState();
+startDomains();
 
 if ("readOnly" in form.dataset) {
   for (const control of form.elements) control.disabled = true;

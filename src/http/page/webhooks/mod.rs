@@ -28,6 +28,8 @@ use crate::http::reply::{Reply, json};
 use crate::http::stats;
 
 const SECTION: &str = "webhooks";
+/// The most domains that can be chosen.
+const DOMAINS: usize = 200;
 
 /// The list.
 ///
@@ -85,7 +87,7 @@ pub(super) async fn new(visit: &Visit) -> Result<Reply, Problem> {
         |browser| visit.context().reserved.secret(browser, fresh.clone(), Instant::now()),
     );
     let snippets = snippets::of("", "json", "envelope", Signatures::Symmetric)?;
-    form(visit, webhook, context! { secret => secret.reveal(), snippets => Value::from(Serde(&snippets)) })
+    form(visit, webhook, context! { secret => secret.reveal(), snippets => Value::from(Serde(&snippets)) }).await
 }
 
 /// The form of a stored webhook.
@@ -102,10 +104,23 @@ pub(super) async fn edit(visit: &Visit, id: SubscriptionId) -> Result<Reply, Pro
     let snippets = snippets::of(&text("url"), &text("format"), &text("layout"), signatures)?;
     let chart = charts(visit, vec![id]).await?.remove(&id.to_string());
     let (standing, chart) = (Value::from(Serde(&standing)), Value::from(Serde(&chart)));
-    form(visit, webhook, context! { standing, chart, snippets => Value::from(Serde(&snippets)) })
+    form(visit, webhook, context! { standing, chart, snippets => Value::from(Serde(&snippets)) }).await
 }
 
-fn form(visit: &Visit, webhook: Value, more: Value) -> Result<Reply, Problem> {
+/// The domains that a company has posted events for; none if there are too many to choose from.
+async fn domains(visit: &Visit, company: &str) -> Vec<String> {
+    if company.is_empty() {
+        return Vec::new();
+    }
+    let found = visit.ask("/v1/report/calls", [("by", "domain"), ("company", company)]).await.unwrap_or_default();
+    let parts = found.get_attr("buckets").unwrap_or_default();
+    let parts = parts.try_iter().into_iter().flatten();
+    parts.filter_map(|part| part.get_attr("bucket").ok()?.as_str().map(str::to_owned)).take(DOMAINS).collect()
+}
+
+async fn form(visit: &Visit, webhook: Value, more: Value) -> Result<Reply, Problem> {
+    let company = webhook.get_attr("company").unwrap_or_default();
+    let domains = domains(visit, company.as_str().unwrap_or_default()).await;
     let groups = groups(&visit.services().catalogue);
     let sources = Source::ALL.map(|source| context! { name => source.as_str(), title => title_of(source) });
     let members = members(&visit.services().catalogue);
@@ -119,7 +134,7 @@ fn form(visit: &Visit, webhook: Value, more: Value) -> Result<Reply, Problem> {
     visit.page(
         "webhook.html",
         SECTION,
-        context! { webhook, groups, members, presets, sources => sources.to_vec(), ..more },
+        context! { webhook, domains, groups, members, presets, sources => sources.to_vec(), ..more },
     )
 }
 
