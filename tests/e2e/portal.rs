@@ -191,15 +191,19 @@ fn a_visitor_of_one_domain_sees_that_domain_alone() {
     for path in ["/v1/subscriptions", "/v1/events", "/v1/calls", "/v1/log", "/v1/report/calls", "/v1/conversations"] {
         browser.get(&format!("{path}?domain={other}")).expect_problem(&[403]);
     }
-    let copy =
-        |id: &str, domain: &str| browser.post(&format!("/v1/subscriptions/{id}/copy"), &json!({"domains": [domain]}));
-    copy(&mine, other).expect_problem(&[403]);
-    copy(&all, own).expect_problem(&[404]);
     let retry = format!("/v1/deliveries/{}/retry", of(&deliveries, &all));
     browser.send("POST", &retry, &[], b"").expect_problem(&[404]);
-    // What it makes is of its domain, and stays there.
-    let settings =
-        |domain: Value| json!({"company": "acme", "url": receiver.url("/"), "events": ["*"], "domain": domain});
+    makes_of_its_domain(&browser, &receiver.url("/"), [&mine, &all], [own, other]);
+}
+
+/// Checks that what a visitor of the domain `own` makes is of that domain, and stays there.
+#[track_caller]
+fn makes_of_its_domain(browser: &Browser, url: &str, [mine, all]: [&str; 2], [own, other]: [&str; 2]) {
+    let copy =
+        |id: &str, domain: &str| browser.post(&format!("/v1/subscriptions/{id}/copy"), &json!({"domains": [domain]}));
+    copy(mine, other).expect_problem(&[403]);
+    copy(all, own).expect_problem(&[404]);
+    let settings = |domain: Value| json!({"company": "acme", "url": url, "events": ["*"], "domain": domain});
     let made = browser.post("/v1/subscriptions", &settings(Value::Null)).expect(201).json();
     assert_eq!(made["domain"], own);
     browser.post("/v1/subscriptions", &settings(json!(other))).expect_problem(&[403]);
