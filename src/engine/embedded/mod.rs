@@ -67,6 +67,7 @@ pub(crate) mod reclaim;
 mod retention_worker;
 mod space;
 mod sync;
+mod varint;
 pub(crate) mod wal;
 mod writer;
 
