@@ -11,6 +11,7 @@
 //! the [manifest](manifest) names it.
 
 mod block;
+mod database;
 mod filter;
 mod manifest;
 mod memtable;
@@ -20,6 +21,7 @@ mod repair;
 mod run;
 pub(crate) mod stored_key;
 mod unreadable;
+mod writing;
 
 use std::cmp::Ordering;
 use std::ops::Bound;
@@ -27,31 +29,24 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::engine::embedded::commit_barrier::{CommitBarrier, CommitGuard};
-use crate::engine::embedded::deadline;
 use crate::engine::embedded::position::CheckpointPosition;
 use crate::model::error::{StateError, StoreError};
 use crate::model::key::{Key, ValueKind};
 use crate::model::record;
 use crate::model::view::{Pairs, View, ViewMut};
 
-use self::manifest::{Manifest, Runs};
+use self::database::StoredPairs;
+use self::manifest::Manifest;
 use self::memtable::{Memtable, Pair, Range};
-use self::merge::{BLOCKS_AT_ONCE, Merge, Merged, Source, Step};
-use self::run::{Run, RunWriter};
-use self::stored_key::{MANIFEST, POSITION, prefix, stored};
+use self::merge::{Merged, Source, Writing};
+use self::run::Run;
+use self::stored_key::{POSITION, prefix, stored};
 use self::unreadable::Unreadable;
 
 pub(crate) use self::unreadable::hex;
 
 /// The longest value.
 const MAX_VALUE: usize = 8 * 1024;
-/// How often the garbage collector is invoked after a batch. Each call frees up to 512 unused pages; a batch leaves
-/// some thousands.
-const COLLECTIONS: usize = 16;
-
-/// Stored keys with their values.
-pub(crate) type StoredPairs = Vec<(Vec<u8>, Vec<u8>)>;
-
 /// The position of a checkpoint, and values that are written together with it.
 #[derive(Debug, Default)]
 pub(crate) struct CheckpointMeta {
@@ -67,17 +62,8 @@ struct Layers {
     active: Memtable,
     /// Being written to sled.
     immutable: Option<Arc<Memtable>>,
-    runs: Runs,
-}
-
-/// The progress of what is written to sled.
-#[derive(Default)]
-struct Writing {
-    /// The number of the next run.
-    next: u64,
-    merge: Option<Merge>,
-    /// Runs that were merged into others, and may still be read by somebody.
-    replaced: Vec<Arc<Run>>,
+    /// What one says of a key hides what those behind it say.
+    runs: Arc<Vec<Arc<Run>>>,
 }
 
 /// The state database.
@@ -98,15 +84,6 @@ pub(crate) struct Kv {
     unreadable: Mutex<Unreadable>,
 }
 
-impl From<sled::Error> for StateError {
-    fn from(error: sled::Error) -> Self {
-        match error {
-            sled::Error::Corruption { .. } => Self::Corrupt(format!("is damaged: {error}")),
-            _ => Self::Failed(error.to_string()),
-        }
-    }
-}
-
 impl Kv {
     /// The state in `db`. Pairs that a version without runs has left there, or a restore, are put into a run first.
     ///
@@ -116,7 +93,8 @@ impl Kv {
         let manifest = Manifest::read(&db)?;
         let (is_new, manifest) = (manifest.is_none(), manifest.unwrap_or_default());
         manifest.remove_leftovers(&db)?;
-        let layers = Layers { runs: manifest.open(&db)?, ..Layers::default() };
+        let runs = manifest.runs.iter().map(|meta| Run::open(&db, meta.clone()).map(Arc::new));
+        let layers = Layers { runs: Arc::new(runs.collect::<Result<_, _>>()?), ..Layers::default() };
         let kv = Self {
             db,
             layers: RwLock::new(layers),
@@ -265,143 +243,12 @@ impl Kv {
         self.layers().active.bytes()
     }
 
-    /// Makes all changes so far durable, together with `meta`, and merges what is to be merged.
-    pub(crate) fn checkpoint(&self, meta: &CheckpointMeta) -> Result<(), StateError> {
-        self.freeze();
-        self.write_frozen(meta)?;
-        while self.merge()? {}
-        Ok(())
-    }
-
     /// Begins a checkpoint: makes the active memtable immutable. Does nothing while another one is.
     pub(crate) fn freeze(&self) {
         let mut layers = self.layers_mut();
         if layers.immutable.is_none() {
             layers.immutable = Some(Arc::new(std::mem::take(&mut layers.active)));
         }
-    }
-
-    /// Completes a checkpoint: writes the immutable memtable to sled as a run, and then the manifest with `meta`.
-    pub(crate) fn write_frozen(&self, meta: &CheckpointMeta) -> Result<(), StateError> {
-        let mut writing = self.writing();
-        let (immutable, runs) = {
-            let layers = self.layers();
-            let Some(immutable) = layers.immutable.clone() else { return Ok(()) };
-            (immutable, layers.runs.clone())
-        };
-        let mut with: Vec<Pair> = meta.with.iter().map(|(key, value)| (stored(key), Some(value.clone()))).collect();
-        with.sort_unstable();
-        let sources = [Box::new(with.into_iter().map(Ok)) as Source<'_>, Box::new(immutable.iter())];
-        let filtered = immutable.keys().filter(|key| filter::is_filtered(key)).count() as u64;
-        let run = self.write_run(&mut writing, filtered, Merged::new(sources.into_iter(), Ordering::Less))?;
-        let runs: Vec<_> = run.into_iter().map(Arc::new).chain(runs.iter().cloned()).collect();
-        self.write_manifest(&writing, &runs, Some(meta.position))?;
-        *self.durable.lock().unwrap_or_else(PoisonError::into_inner) = meta.position;
-        let mut layers = self.layers_mut();
-        layers.runs = Arc::new(runs);
-        layers.immutable = None;
-        Ok(())
-    }
-
-    /// Writes a run of ascending changes; `None` if there are none. The caller syncs it, with the manifest.
-    fn write_run(
-        &self,
-        writing: &mut Writing,
-        filtered: u64,
-        changes: impl Iterator<Item = Result<Pair, StateError>>,
-    ) -> Result<Option<Run>, StateError> {
-        let mut run = RunWriter::begin(writing.next, 0, filtered);
-        writing.next += 1;
-        for change in changes {
-            let (key, value) = change?;
-            run.push(&key, value.as_deref());
-            if run.complete() >= BLOCKS_AT_ONCE {
-                self.write(run.take())?;
-            }
-        }
-        let (run, pairs) = run.finish();
-        if run.meta().keys == 0 {
-            return Ok(None);
-        }
-        self.write(pairs)?;
-        Ok(Some(run))
-    }
-
-    /// Does a step of what runs need: merging them, and removing replaced ones. Returns whether there is more to do.
-    pub(crate) fn merge(&self) -> Result<bool, StateError> {
-        let mut writing = self.writing();
-        self.remove_replaced(&mut writing)?;
-        let runs = self.layers().runs.clone();
-        let merge = writing.merge.take().or_else(|| self.next_merge(&mut writing, &runs));
-        let Some(merge) = merge else { return Ok(false) };
-        match merge.step(&self.db)? {
-            Step::Continues(merge, pairs) => {
-                self.write(pairs)?;
-                writing.merge = Some(merge);
-            }
-            Step::Ends(inputs, run, pairs) => {
-                self.write(pairs)?;
-                let runs = replaced(&runs, &inputs, run);
-                self.write_manifest(&writing, &runs, None)?;
-                self.layers_mut().runs = Arc::new(runs);
-                writing.replaced.extend(inputs);
-            }
-        }
-        Ok(true)
-    }
-
-    fn next_merge(&self, writing: &mut Writing, runs: &[Arc<Run>]) -> Option<Merge> {
-        let chosen = merge::choose(runs.iter().map(|run| run.meta()))?;
-        let id = writing.next;
-        writing.next += 1;
-        Some(Merge::begin(id, &runs[chosen.clone()], chosen.end == runs.len()))
-    }
-
-    /// Removes merged runs that nobody reads any more from sled.
-    fn remove_replaced(&self, writing: &mut Writing) -> Result<(), StateError> {
-        let (unused, read) =
-            std::mem::take(&mut writing.replaced).into_iter().partition(|run| Arc::strong_count(run) == 1);
-        writing.replaced = read;
-        let unused: Vec<Arc<Run>> = unused;
-        if unused.is_empty() {
-            return Ok(());
-        }
-        let db = self.db.clone();
-        within(move || unused.iter().try_for_each(|run| manifest::remove(&db, run.stored_keys().map(Ok))))
-    }
-
-    /// Writes pairs without syncing them.
-    fn write(&self, pairs: StoredPairs) -> Result<(), StateError> {
-        let db = self.db.clone();
-        within(move || {
-            for (key, value) in pairs {
-                db.insert(key, value)?;
-            }
-            free_old_pages();
-            Ok(())
-        })
-    }
-
-    /// Syncs what was written, and then writes the manifest and, if it changes, the position, in one batch that is
-    /// synced as well.
-    fn write_manifest(
-        &self,
-        writing: &Writing,
-        runs: &[Arc<Run>],
-        position: Option<CheckpointPosition>,
-    ) -> Result<(), StateError> {
-        let mut batch = sled::Batch::default();
-        batch.insert(MANIFEST, record::encode(&Manifest::of(writing.next, runs)));
-        if let Some(position) = position {
-            batch.insert(POSITION, record::encode(&position));
-        }
-        let db = self.db.clone();
-        within(move || {
-            db.flush()?;
-            db.apply_batch(batch)?;
-            db.flush()?;
-            Ok(())
-        })
     }
 
     fn writing(&self) -> MutexGuard<'_, Writing> {
@@ -434,36 +281,12 @@ impl Kv {
     }
 }
 
-/// `runs` with `run` in the place of `inputs`, which are consecutive.
-fn replaced(runs: &[Arc<Run>], inputs: &[Arc<Run>], run: Option<Run>) -> Vec<Arc<Run>> {
-    let at = runs.iter().position(|run| inputs.first().is_some_and(|first| Arc::ptr_eq(first, run))).unwrap_or(0);
-    let mut runs = runs.to_vec();
-    runs.splice(at..at + inputs.len(), run.map(Arc::new));
-    runs
-}
-
 /// Ascending changes in the order named by `first`.
 fn in_order<'s>(
     changes: impl DoubleEndedIterator<Item = Result<Pair, StateError>> + 's,
     first: Ordering,
 ) -> Source<'s> {
     if first == Ordering::Greater { Box::new(changes.rev()) } else { Box::new(changes) }
-}
-
-/// Runs work on sled, for a limited time.
-fn within(work: impl FnOnce() -> Result<(), StateError> + Send + 'static) -> Result<(), StateError> {
-    deadline::within(deadline::WRITE_LIMIT, work).map_err(StateError::Failed)?
-}
-
-/// Frees pages that sled no longer needs.
-///
-/// Each change in sled leaves an old page to the collector of crossbeam-epoch, which frees some of them in every 128th
-/// use of sled by a thread. A batch is one use, however many changes it has, and each is written by a new thread: at
-/// 7,500 events a second old pages accumulated faster than they were freed, and took 300 MiB after a minute.
-fn free_old_pages() {
-    for _ in 0..COLLECTIONS {
-        crossbeam_epoch::pin().flush();
-    }
 }
 
 /// The pairs of one kind, by their keys.

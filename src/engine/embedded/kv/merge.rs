@@ -9,9 +9,10 @@ use std::iter::Peekable;
 use std::ops::{Bound, Range as Numbers};
 use std::sync::Arc;
 
-use crate::engine::embedded::kv::StoredPairs;
+use crate::engine::embedded::kv::database::StoredPairs;
+use crate::engine::embedded::kv::manifest::Meta;
 use crate::engine::embedded::kv::memtable::Pair;
-use crate::engine::embedded::kv::run::{Meta, Run, RunWriter};
+use crate::engine::embedded::kv::run::{Run, RunWriter};
 use crate::model::error::StateError;
 
 /// How many runs of one level are merged.
@@ -22,6 +23,8 @@ const KEYS_PER_REMOVED: u64 = 4;
 const MIN_REMOVED: u64 = 10_000;
 /// How many blocks are written at once.
 pub(super) const BLOCKS_AT_ONCE: usize = 256;
+/// How many bytes of keys and values are read at once, if most of them are not written again.
+const BYTES_AT_ONCE: usize = 2 << 20;
 
 /// A source of changes in the order of their keys.
 pub(super) type Source<'s> = Box<dyn Iterator<Item = Result<Pair, StateError>> + 's>;
@@ -81,6 +84,16 @@ pub(super) fn choose<'m>(runs: impl Iterator<Item = &'m Meta>) -> Option<Numbers
         .find(|level| level.len() >= FAN_IN)
 }
 
+/// The progress of what is written to sled.
+#[derive(Default)]
+pub(super) struct Writing {
+    /// The number of the next run.
+    pub(super) next: u64,
+    pub(super) merge: Option<Merge>,
+    /// Runs that were merged into others, and may still be read by somebody.
+    pub(super) replaced: Vec<Arc<Run>>,
+}
+
 /// A merge in progress.
 pub(super) struct Merge {
     inputs: Vec<Arc<Run>>,
@@ -120,7 +133,7 @@ impl Merge {
             if value.is_some() || !self.oldest {
                 self.writer.push(&key, value.as_deref());
             }
-            if self.writer.complete() >= BLOCKS_AT_ONCE || read >= BLOCKS_AT_ONCE * super::MAX_VALUE {
+            if self.writer.complete() >= BLOCKS_AT_ONCE || read >= BYTES_AT_ONCE {
                 reached = Some(key);
                 break;
             }

@@ -5,11 +5,11 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
+use crate::engine::embedded::kv::Kv;
+use crate::engine::embedded::kv::database;
 use crate::engine::embedded::kv::filter::is_filtered;
-use crate::engine::embedded::kv::manifest;
 use crate::engine::embedded::kv::memtable::Pair;
 use crate::engine::embedded::kv::stored_key::{OPENED, OWN_KEYS_END, POSITION};
-use crate::engine::embedded::kv::{Kv, within};
 use crate::model::error::StateError;
 
 impl Kv {
@@ -29,9 +29,9 @@ impl Kv {
             return Ok(());
         }
         let keys = plain(&self.db).map(|pair| pair.map(|(key, _)| key));
-        manifest::remove(&self.db, keys)?;
+        database::remove(&self.db, keys)?;
         let db = self.db.clone();
-        within(move || Ok(db.flush().map(drop)?))
+        database::within(move || Ok(db.flush().map(drop)?))
     }
 }
 

@@ -6,11 +6,10 @@
 
 use std::ops::{Bound, Range as Numbers, RangeBounds};
 
-use bincode::{Decode, Encode};
-
-use crate::engine::embedded::kv::StoredPairs;
 use crate::engine::embedded::kv::block::{self, Builder};
+use crate::engine::embedded::kv::database::StoredPairs;
 use crate::engine::embedded::kv::filter::{Filter, is_filtered};
+use crate::engine::embedded::kv::manifest::{Index, Meta};
 use crate::engine::embedded::kv::memtable::{Pair, Range};
 use crate::engine::embedded::kv::stored_key::{block_key, index_key};
 use crate::model::error::StateError;
@@ -19,31 +18,6 @@ use crate::model::record;
 /// The length of a block, and of a value in sled, in bytes. sled writes leaves of up to 17 values as a whole, and those of
 /// more than 128 KiB to files that it never syncs. With smaller blocks it would do more for each key.
 const BLOCK_BYTES: usize = 4 << 10;
-
-/// What the manifest says of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub(super) struct Meta {
-    /// Its number; no other run has had it.
-    pub(super) id: u64,
-    /// How often its keys have been merged.
-    pub(super) level: u32,
-    /// How many keys it has, and how many of them are removed ones.
-    pub(super) keys: u64,
-    pub(super) removed: u64,
-    /// How many of them are in its filter.
-    filtered: u64,
-    /// How many values in sled its blocks take, and how many its index takes.
-    blocks: u32,
-    index: u32,
-}
-
-/// The index of a run, stored in pieces.
-#[derive(Encode, Decode)]
-struct Index {
-    firsts: Vec<Vec<u8>>,
-    begins: Vec<u32>,
-    filter: Vec<u8>,
-}
 
 /// A run that can be read.
 #[derive(Debug)]

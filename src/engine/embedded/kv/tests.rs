@@ -130,7 +130,7 @@ fn many_keys_in_many_runs_read_as_one_map() {
 }
 
 fn is_own(key: &[u8]) -> bool {
-    [MANIFEST, POSITION].contains(&key)
+    [stored_key::MANIFEST, POSITION].contains(&key)
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn missing_and_damaged_blocks_are_reported() {
     corrupt(&kv);
     kv.db.remove(&key).unwrap();
     corrupt(&kv);
-    kv.db.insert(MANIFEST, &[9]).unwrap();
+    kv.db.insert(stored_key::MANIFEST, &[9]).unwrap();
     assert!(matches!(Kv::open(kv.db.clone()), Err(StateError::Corrupt(_))));
 }
 
