@@ -254,7 +254,7 @@ fn a_flipped_bit_that_makes_sled_panic_is_refused_and_leaves_the_directory_uncha
     let Open { store, running, .. } = open(dir.path());
     ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
     // Enough for several segments: in a small database sled mistakes damage for its torn end.
-    for batch in 0..10 {
+    for batch in 0..40 {
         let named = |n: i32| event(&format!("c{n}"), Some(&format!("{batch}-{n}")));
         accept(&store, (0..400).map(named).collect());
     }
