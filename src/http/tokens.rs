@@ -19,7 +19,7 @@ use crate::core::time::Timestamp;
 use crate::core::token::{Role, Token, TokenDraft};
 
 /// The reserved id of the admin token of the first start.
-const FIRST: TokenId = TokenId::from_bits(0);
+pub(super) const FIRST: TokenId = TokenId::from_bits(0);
 
 #[derive(Serialize)]
 struct TokenJson<'t> {

@@ -5,15 +5,19 @@ use std::time::Duration;
 
 use crate::core::attempt::LogEntry;
 use crate::core::delivery::Delivery;
-use crate::core::event::{EventType, NewEvent};
-use crate::core::id::{AttemptId, ErasureId, EventId, SubscriptionId, TokenId};
+use crate::core::event::{Company, EventType, NewEvent};
+use crate::core::hidden::Hidden;
+use crate::core::id::{AttemptId, ErasureId, EventId, PortalLinkId, SessionId, SubscriptionId, TokenId};
+use crate::core::portal_link::{PortalLink, PortalLinkDraft, PortalLinkText};
+use crate::core::session::Lifetime;
 use crate::core::subscription::{DisabledReason, Secret, Subscription};
 use crate::core::subscription_input::{Change as Patch, Draft};
-use crate::core::token::{Token, TokenDraft, TokenText};
+use crate::core::token::{Token, TokenDraft, TokenHash, TokenText};
 use crate::model::conversations::{PostedMessage, PreparedMessage};
 use crate::model::error::{Outage, StoreError};
 use crate::model::known::KnownDelivery;
 use crate::model::record::ErasureRecord;
+use crate::model::sessions::PortalLinkUse;
 
 /// Called exactly once, when the write is durable or has failed: from the writer thread, from wherever
 /// [`Answers`](crate::engine::Answers) are delivered, or immediately from the caller's thread if the request is
@@ -76,6 +80,14 @@ pub(crate) enum Command {
     Message(Box<PreparedMessage>, Reply<PostedMessage>),
     CreateToken(TokenDraft, Reply<(Token, TokenText)>),
     RevokeToken(TokenId, Reply<()>),
+    /// For the token that was signed in with, and its company.
+    OpenSession(TokenHash, Option<Company>, Lifetime, Reply<Hidden>),
+    TouchSession(SessionId, Reply<()>),
+    EndSession(SessionId, Reply<()>),
+    /// With the token that makes it.
+    CreatePortalLink(Box<PortalLinkDraft>, TokenHash, Reply<(PortalLink, PortalLinkText)>),
+    UsePortalLink(PortalLinkText, Lifetime, Reply<PortalLinkUse>),
+    RevokePortalLink(PortalLinkId, Reply<()>),
 }
 
 impl Command {
@@ -103,6 +115,11 @@ impl Command {
             Self::Delete(_, reply) | Self::Replay(_, _, reply) => reply(Err(unavailable)),
             Self::CreateToken(_, reply) => reply(Err(unavailable)),
             Self::RevokeToken(_, reply) => reply(Err(unavailable)),
+            Self::OpenSession(_, _, _, reply) => reply(Err(unavailable)),
+            Self::TouchSession(_, reply) | Self::EndSession(_, reply) => reply(Err(unavailable)),
+            Self::CreatePortalLink(_, _, reply) => reply(Err(unavailable)),
+            Self::UsePortalLink(_, _, reply) => reply(Err(unavailable)),
+            Self::RevokePortalLink(_, reply) => reply(Err(unavailable)),
             Self::Discard(_, reply) => reply(Err(unavailable)),
             Self::Retry(_, reply) | Self::Cancel(_, _, reply) => reply(Err(unavailable)),
             Self::Erasure(_, _, reply) => reply(Err(unavailable)),

@@ -1,10 +1,16 @@
 //! Filters of lists. `None` in a field matches everything.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use crate::core::attempt::Status;
 use crate::core::delivery::State;
 use crate::core::event::{CallId, Company, Domain, EventType, Source};
 use crate::core::id::{DeliveryId, EventId, SubscriptionId};
 use crate::core::time::Timestamp;
+
+/// Some webhooks.
+pub type Webhooks = Arc<BTreeSet<SubscriptionId>>;
 
 /// Which events to list.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +40,8 @@ pub struct DeliveryFilter {
     pub company: Option<Company>,
     /// To this subscription.
     pub subscription: Option<SubscriptionId>,
+    /// To one of these.
+    pub webhooks: Option<Webhooks>,
     /// Of this event.
     pub event: Option<EventId>,
     /// Of events of this type.
@@ -57,6 +65,8 @@ pub struct LogFilter {
     pub domain: Option<Domain>,
     /// Of this subscription.
     pub subscription: Option<SubscriptionId>,
+    /// Of one of these.
+    pub webhooks: Option<Webhooks>,
     /// Of this delivery.
     pub delivery: Option<DeliveryId>,
     /// Of events of this type.

@@ -15,7 +15,8 @@ use crate::model::settings::Settings;
 use crate::model::turn::{Carried, Context, Outcome, Turn};
 use crate::model::view::{Log, View, ViewMut};
 use crate::model::{
-    accept, attempts, conversations, erase, expiry, maintenance, manual, read_ahead, replay, subscriptions, tokens,
+    accept, attempts, conversations, erase, expiry, maintenance, manual, read_ahead, replay, sessions, subscriptions,
+    tokens,
 };
 
 /// An answer waiting for its records to be durable; called with why they are not, if so.
@@ -221,6 +222,21 @@ fn decide_one(turn: &mut Turn<'_>, backlog: &mut Backlog, command: Command, answ
         Command::Probe(entry, reply) => push_answer(answers, Ok(attempts::record_probe(turn, *entry)), reply),
         Command::CreateToken(draft, reply) => push_answer(answers, tokens::create(turn, draft), reply),
         Command::RevokeToken(id, reply) => push_answer(answers, tokens::revoke(turn, id), reply),
+        Command::OpenSession(token, company, lifetime, reply) => {
+            push_answer(answers, Ok(sessions::open(turn, token, company, lifetime)), reply);
+        }
+        Command::TouchSession(id, reply) => {
+            sessions::touch(turn, id);
+            push_answer(answers, Ok(()), reply);
+        }
+        Command::EndSession(id, reply) => push_answer(answers, sessions::end(turn, id), reply),
+        Command::CreatePortalLink(draft, token, reply) => {
+            push_answer(answers, sessions::create_link(turn, *draft, token), reply);
+        }
+        Command::UsePortalLink(text, lifetime, reply) => {
+            push_answer(answers, Ok(sessions::use_link(turn, &text, lifetime)), reply);
+        }
+        Command::RevokePortalLink(id, reply) => push_answer(answers, sessions::revoke_link(turn, id), reply),
     }
 }
 

@@ -16,6 +16,7 @@
 //! | a company without a webhook | none: recorded when it posts again |
 //! | a part of the call report | none: the counts of its hour are lost, and start again |
 //! | a call's milestones | none: later events count as another call |
+//! | a session of the page, a portal link | none: somebody signs in again |
 //!
 //! Other values must be readable: a store that has lost one is not opened, since it would send wrong data or none. A
 //! salvage rebuilds them from the log.
@@ -55,6 +56,10 @@ pub(crate) enum ValueKind {
     Sequence,
     /// A token of the API.
     Token,
+    /// A session of the page.
+    Session,
+    /// A portal link.
+    PortalLink,
     /// A pending delivery.
     Owed,
     /// A replay in progress.
@@ -69,7 +74,7 @@ pub(crate) enum ValueKind {
 
 impl ValueKind {
     /// All kinds.
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::Group,
         Self::Counts,
         Self::Discard,
@@ -86,6 +91,8 @@ impl ValueKind {
         Self::Message,
         Self::Sequence,
         Self::Token,
+        Self::Session,
+        Self::PortalLink,
         Self::Owed,
         Self::Replay,
         Self::Subscription,
@@ -112,6 +119,8 @@ impl ValueKind {
             Self::Message => "a producer's id of a message",
             Self::Sequence => "the next sequence number of a subscription",
             Self::Token => "a token of the API",
+            Self::Session => "a session of the page",
+            Self::PortalLink => "a portal link",
             Self::Owed => "a pending delivery",
             Self::Replay => "a replay",
             Self::Subscription => "a subscription",
@@ -126,6 +135,8 @@ impl ValueKind {
             Self::Group | Self::Counts | Self::Erasure | Self::Health | Self::Counted => true,
             Self::Thread | Self::Latest | Self::LatestOf | Self::InOrder | Self::Call => true,
             Self::WithoutWebhook => true,
+            // Somebody has to sign in again.
+            Self::Session | Self::PortalLink => true,
             // A repeated post is then accepted as new, once.
             Self::Producer | Self::Message => true,
             Self::Discard | Self::FanOut | Self::Dead | Self::Sequence | Self::Token => false,

@@ -18,6 +18,8 @@
 //! | `Message` | hash (16 bytes) | [`MessageReceipt`](crate::model::receipts::MessageReceipt) |
 //! | `Sequence` | number | u64 |
 //! | `Token` | id (u128) | [`TokenRecord`](crate::model::record::TokenRecord) |
+//! | `Session` | id (u128) | [`SessionRecord`](crate::model::record::SessionRecord) |
+//! | `PortalLink` | id (u128) | [`PortalLinkRecord`](crate::model::record::PortalLinkRecord) |
 //! | `Replay` | number id (u128) | [`ReplayRecord`](crate::model::progress::ReplayRecord) |
 //! | `Subscription` | number piece | a piece of a [`SubscriptionRecord`](crate::model::record::SubscriptionRecord), pieces from 0; version 2 with a client certificate, 3 with its secrets sealed, 4 with later settings |
 //! | `Call` | hash (16 bytes) | [`CallRecord`](crate::model::record::CallRecord) |
@@ -30,7 +32,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::core::call::Place;
 use crate::core::event::{Domain, Source};
-use crate::core::id::{DeliveryId, ErasureId, SubscriptionNumber, TokenId};
+use crate::core::id::{DeliveryId, ErasureId, PortalLinkId, SessionId, SubscriptionNumber, TokenId};
 use crate::model::key::{Key, ValueKind};
 
 /// The maximum number of pieces of a subscription's record.
@@ -74,6 +76,16 @@ pub(crate) fn sequence(kind: ValueKind, number: SubscriptionNumber, sequence: u6
 /// The key of a token.
 pub(crate) fn token(id: TokenId) -> Key {
     Key::new(ValueKind::Token, id.bits().to_be_bytes().to_vec())
+}
+
+/// The key of a session of the page.
+pub(crate) fn session(id: SessionId) -> Key {
+    Key::new(ValueKind::Session, id.bits().to_be_bytes().to_vec())
+}
+
+/// The key of a portal link.
+pub(crate) fn portal_link(id: PortalLinkId) -> Key {
+    Key::new(ValueKind::PortalLink, id.bits().to_be_bytes().to_vec())
 }
 
 /// The key of a producer's id of an event.

@@ -6,6 +6,7 @@
 pub(crate) mod accept;
 pub(crate) mod accepted_delivery;
 pub(crate) mod attempts;
+pub(crate) mod by_hash;
 pub(crate) mod calls;
 pub(crate) mod cluster;
 pub(crate) mod command;
@@ -47,6 +48,8 @@ pub(crate) mod replay;
 pub(crate) mod replica;
 pub(crate) mod report;
 pub(crate) mod retention;
+pub(crate) mod session_ring;
+pub(crate) mod sessions;
 pub(crate) mod settings;
 pub(crate) mod subscriptions;
 pub(crate) mod term;

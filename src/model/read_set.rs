@@ -38,7 +38,13 @@ pub(crate) fn of_command(command: &Command) -> Vec<Key> {
         | Command::Discard(..)
         | Command::Erasure(..)
         | Command::CreateToken(..)
-        | Command::RevokeToken(..) => Vec::new(),
+        | Command::RevokeToken(..)
+        | Command::OpenSession(..)
+        | Command::TouchSession(..)
+        | Command::EndSession(..)
+        | Command::CreatePortalLink(..)
+        | Command::UsePortalLink(..)
+        | Command::RevokePortalLink(..) => Vec::new(),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::core::token::{Token, TokenDraft, TokenText};
 use crate::model::error::StoreError;
 use crate::model::lock::lock;
 use crate::model::record::{Record, TokenRecord, TokenRevoked};
+use crate::model::sessions;
 use crate::model::token_ring::Tokens;
 use crate::model::turn::{Turn, random_secret};
 
@@ -33,12 +34,12 @@ pub(crate) fn create(turn: &mut Turn<'_>, draft: TokenDraft) -> Result<(Token, T
     Ok((token, text))
 }
 
-/// Revokes a token. From here on it is no longer found.
+/// Revokes a token, and ends its sessions. From here on it is no longer found.
 pub(crate) fn revoke(turn: &mut Turn<'_>, id: TokenId) -> Result<(), StoreError> {
-    if tokens(turn).get(id).is_none() {
-        return Err(StoreError::NotFound);
-    }
-    turn.write(vec![Record::from(TokenRevoked(id))]);
+    let token = tokens(turn).get(id).ok_or(StoreError::NotFound)?;
+    let mut records = sessions::end_of_token(turn, &token.hash);
+    records.push(Record::from(TokenRevoked(id)));
+    turn.write(records);
     Ok(())
 }
 

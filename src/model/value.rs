@@ -7,8 +7,8 @@ use crate::model::keys::{self, GroupPart};
 use crate::model::progress::{DiscardRecord, ReplayRecord};
 use crate::model::receipts::{EventReceipt, MessageReceipt};
 use crate::model::record::{
-    CallRecord, CountsRecord, ErasureRecord, GroupCounts, GroupOutcomes, GroupTimes, HealthRecord, ThreadRecord,
-    TokenRecord, delivery_of, unversioned,
+    CallRecord, CountsRecord, ErasureRecord, GroupCounts, GroupOutcomes, GroupTimes, HealthRecord, PortalLinkRecord,
+    SessionRecord, ThreadRecord, TokenRecord, delivery_of, unversioned,
 };
 
 /// Whether key and value decode completely. A subscription's value is one piece of several; the whole is checked when
@@ -35,6 +35,8 @@ pub(crate) fn is_readable(key: &Key, value: &[u8]) -> bool {
         ValueKind::Message => length == 16 && MessageReceipt::decode(value).is_some(),
         ValueKind::Sequence => length == 4 && value.len() == 8,
         ValueKind::Token => unversioned::<TokenRecord>(value).is_some_and(|record| record.token().is_some()),
+        ValueKind::Session => unversioned::<SessionRecord>(value).is_some_and(|record| record.session().is_some()),
+        ValueKind::PortalLink => unversioned::<PortalLinkRecord>(value).is_some_and(|record| record.link().is_some()),
         ValueKind::Replay => unversioned::<ReplayRecord>(value).is_some(),
         ValueKind::Subscription => !value.is_empty(),
         ValueKind::Call => {

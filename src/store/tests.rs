@@ -30,6 +30,7 @@ mod derived;
 mod erasures;
 mod fan_out;
 mod frozen;
+mod frozen_sessions;
 mod lists;
 mod offline;
 mod oldest;

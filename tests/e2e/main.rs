@@ -51,6 +51,7 @@ mod page;
 mod pause;
 #[path = "../harness/platform.rs"]
 mod platform;
+mod portal;
 mod posted;
 mod postgres;
 mod postgres_retention;
@@ -68,6 +69,7 @@ mod sealed;
 mod secrets;
 mod secure_receivers;
 mod service;
+mod sessions;
 mod several;
 mod space;
 #[path = "../harness/stand_ins.rs"]

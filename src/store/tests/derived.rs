@@ -28,7 +28,12 @@ fn filled(dir: &Path) -> (u64, Health) {
     }
     post(&store, message("t", Some("m1"), "outbound", 10, "Shall we?"));
     accept(&store, vec![unserved()]);
-    ask(|reply| store.create_token(token(), reply)).unwrap();
+    let (_, text) = ask(|reply| store.create_token(token(), reply)).unwrap();
+    let lifetime = crate::core::session::Lifetime::default();
+    ask(|reply| store.open_session(text.hash(), None, lifetime, reply)).unwrap();
+    let link = json::parse(r#"{"company":"acme"}"#).unwrap();
+    let link = crate::core::portal_link::PortalLinkDraft::from_json(link).unwrap();
+    ask(|reply| store.create_portal_link(link, text.hash(), reply)).unwrap();
     store.erase(&acme(), "+19", false, NOW).unwrap();
     let calls = report(&store);
     let health = store.health(created.id);

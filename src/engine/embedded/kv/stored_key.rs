@@ -40,6 +40,8 @@ pub(crate) const fn prefix(kind: ValueKind) -> &'static [u8] {
         ValueKind::Message => b"m",
         ValueKind::Sequence => b"n",
         ValueKind::Token => b"o",
+        ValueKind::Session => b"g",
+        ValueKind::PortalLink => b"j",
         ValueKind::Owed => b"q",
         ValueKind::Replay => b"r",
         ValueKind::Subscription => b"s",
