@@ -49,6 +49,7 @@ fn the_commands_are_the_documented_ones() {
         "subscription disable",
         "subscription secret",
         "subscription rotate-secret",
+        "subscription handshake",
         "log",
         "call",
         "report",

@@ -9,7 +9,7 @@ use crate::receiver::{Answer, Receiver};
 
 /// Runs a command that talks to `daemon`.
 #[track_caller]
-fn talk(daemon: &Daemon, arguments: &[&str]) -> Exit {
+pub(crate) fn talk(daemon: &Daemon, arguments: &[&str]) -> Exit {
     run(to(daemon, arguments))
 }
 
