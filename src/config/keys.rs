@@ -25,6 +25,13 @@ pub struct Changed {
     values: Option<(String, String)>,
 }
 
+impl Changed {
+    /// The values before and now; `None` for a secret.
+    pub fn values(&self) -> Option<(&str, &str)> {
+        self.values.as_ref().map(|(before, now)| (before.as_str(), now.as_str()))
+    }
+}
+
 impl fmt::Display for Changed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.values {

@@ -108,6 +108,7 @@ section!(
         event_age: String = "30d".to_owned(),
         idempotency_window: String = "24h".to_owned(),
         conversation_age: String = "90d".to_owned(),
+        audit_age: String = "400d".to_owned(),
     }
 );
 

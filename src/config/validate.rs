@@ -235,12 +235,13 @@ impl Check {
         let event_age = self.duration("retention.event_age", &retention.event_age, SECOND..=10 * YEAR);
         let age = &retention.conversation_age;
         let conversation_age = self.duration("retention.conversation_age", age, SECOND..=10 * YEAR);
+        let audit_age = self.duration("retention.audit_age", &retention.audit_age, SECOND..=10 * YEAR);
         if event_age < idempotency_window {
             // Otherwise a repost would be answered with the id of a deleted event.
             let window = format_duration(idempotency_window);
             self.fault("retention.event_age", format!("must be at least `idempotency_window`, which is \"{window}\""));
         }
-        Retention { log_age, log_bytes, event_age, idempotency_window, conversation_age }
+        Retention { log_age, log_bytes, event_age, idempotency_window, conversation_age, audit_age }
     }
 
     fn limits(&mut self, limits: &settings::Limits, max_body_bytes: u64) -> Limits {

@@ -122,6 +122,8 @@ pub struct Retention {
     pub idempotency_window: Duration,
     /// Maximum age of a conversation's message, 1 s to 10 years.
     pub conversation_age: Duration,
+    /// How long entries of the audit are kept.
+    pub audit_age: Duration,
 }
 
 /// `[store]`

@@ -3,9 +3,11 @@
 //!
 //! Knows no other module.
 
+pub mod actor;
 pub mod address;
 mod answer;
 pub mod attempt;
+pub mod audit;
 pub mod auth;
 pub mod backoff;
 pub mod call;
@@ -37,10 +39,12 @@ pub mod request;
 pub mod retry;
 mod samples;
 pub mod seal;
+pub(crate) mod shape;
 pub mod shards;
 pub mod signature;
 pub mod subscription;
 pub mod subscription_input;
+pub(crate) mod subscription_json;
 pub mod success;
 pub mod target;
 pub mod target_check;

@@ -9,8 +9,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::fair_limit::Principal;
 use super::problem::Problem;
 use crate::core::event::Company;
+use crate::core::id::TokenId;
 use crate::core::time::Timestamp;
 use crate::core::token::{Role, TokenHash};
+
+/// What the permissions of a request come from. Small, as every posted event has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Identity {
+    /// Nothing: for requests that only read.
+    Nobody,
+    /// The admin token of the first start.
+    FirstToken,
+    /// A token.
+    Token(TokenId),
+}
 
 /// The permissions of a token.
 #[derive(Debug, Clone)]
@@ -18,23 +30,41 @@ pub(super) struct Access {
     role: Role,
     company: Option<Company>,
     token: Option<TokenHash>,
+    identity: Identity,
+    session: bool,
 }
 
 impl Access {
     /// All permissions, for all companies.
     pub(super) const fn admin() -> Self {
-        Self { role: Role::Admin, company: None, token: None }
+        Self::new(Role::Admin, None)
     }
 
     /// The permissions of `role`, for one company if given.
     pub(super) const fn new(role: Role, company: Option<Company>) -> Self {
-        Self { role, company, token: None }
+        Self { role, company, token: None, identity: Identity::Nobody, session: false }
     }
 
     /// The same, for the token with this hash.
     #[must_use]
-    pub(super) fn by(self, token: &TokenHash) -> Self {
-        Self { token: Some(*token), ..self }
+    pub(super) fn by(self, token: &TokenHash, identity: Identity) -> Self {
+        Self { token: Some(*token), identity, ..self }
+    }
+
+    /// The same, in a session of the page.
+    #[must_use]
+    pub(super) fn in_session(self) -> Self {
+        Self { session: true, ..self }
+    }
+
+    /// What they come from.
+    pub(super) const fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// Whether they are those of a session of the page.
+    pub(super) const fn is_session(&self) -> bool {
+        self.session
     }
 
     /// The principal charged for its work.

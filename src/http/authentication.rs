@@ -6,7 +6,7 @@ use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderMap};
 
-use super::access::Access;
+use super::access::{Access, Identity};
 use super::context::{RequestContext, Services};
 use super::origin;
 use super::problem::Problem;
@@ -29,7 +29,7 @@ pub(super) fn authenticate(context: &RequestContext, request: &Request<Incoming>
 
 /// The permissions of the session in these headers.
 pub(super) fn signed_in(context: &RequestContext, headers: &HeaderMap) -> Option<Access> {
-    access_of(&context.services, &context.sessions.token(headers, Instant::now())?).ok()
+    access_of(&context.services, &context.sessions.token(headers, Instant::now())?).ok().map(Access::in_session)
 }
 
 /// The current permissions of the token with this hash. Every path ends here, so a revoked or expired token is
@@ -41,11 +41,11 @@ pub(super) fn access_of(services: &Services, hash: &TokenHash) -> Result<Access,
     let now = (services.clock)();
     if services.admin_token.is(hash) {
         services.admin_token.note_use(now);
-        return Ok(Access::admin().by(hash));
+        return Ok(Access::admin().by(hash, Identity::FirstToken));
     }
     match services.store.find_token(hash, now) {
         Some(token) if token.is_over(now) => Err(Problem::unknown_token("this token has expired")),
-        Some(token) => Ok(Access::new(token.role, token.company).by(hash)),
+        Some(token) => Ok(Access::new(token.role, token.company).by(hash, Identity::Token(token.id))),
         None => Err(Problem::unknown_token("this token is not known")),
     }
 }

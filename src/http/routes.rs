@@ -10,8 +10,8 @@ use super::problem::Problem;
 use super::reply::Reply;
 use super::request::Authorised;
 use super::{
-    backlog, backup, calls, cluster, deliveries, erasures, event_types, events, handshake, log, messages, metrics,
-    probes, report, stats, subscriptions, target, tokens,
+    audit, backlog, backup, calls, cluster, deliveries, erasures, event_types, events, handshake, log, messages,
+    metrics, probes, report, stats, subscriptions, target, tokens,
 };
 use crate::core::event::CallId;
 use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId, TokenId};
@@ -57,6 +57,7 @@ pub(super) enum Resource {
     Cluster,
     Tokens,
     Token(TokenId),
+    Audit,
     Backup,
 }
 
@@ -103,6 +104,7 @@ pub(super) fn find(path: &str) -> Option<Resource> {
             ["cluster"] => Resource::Cluster,
             ["tokens"] => Resource::Tokens,
             ["tokens", id] => Resource::Token(id.parse().ok()?),
+            ["audit"] => Resource::Audit,
             ["backup"] => Resource::Backup,
             _ => return None,
         },
@@ -181,7 +183,7 @@ async fn answer_other(resource: Resource, request: Authorised) -> Result<Reply, 
         (R::Subscription(id), "PATCH") => subscriptions::change(request.permit(Admin)?, id).await,
         (R::Subscription(id), "DELETE") => subscriptions::delete(request.permit(Admin)?, id).await,
         (R::Subscription(id), _) => subscriptions::show(&request.permit(Read)?, id),
-        (R::Secret(id), _) => subscriptions::secret(&request.permit(Admin)?, id),
+        (R::Secret(id), _) => subscriptions::secret(request.permit(Admin)?, id).await,
         (R::RotateSecret(id), _) => subscriptions::rotate_secret(request.permit(Admin)?, id).await,
         (R::TestStored(id), _) => probes::stored(request.permit(Admin)?, id).await,
         (R::Handshake(id), _) => handshake::ask(request.permit(Admin)?, id).await,
@@ -205,6 +207,7 @@ async fn answer_other(resource: Resource, request: Authorised) -> Result<Reply, 
         (R::Tokens, "POST") => tokens::create(request.permit(Admin)?).await,
         (R::Tokens, _) => tokens::list(&request.permit(Admin)?),
         (R::Token(id), _) => tokens::revoke(request.permit(Admin)?, id).await,
+        (R::Audit, _) => audit::list(request.permit(Read)?).await,
         (R::Backup, _) => backup::stream(request.permit(Admin)?).await,
     }
 }

@@ -19,7 +19,7 @@ use crate::core::time::Timestamp;
 use crate::core::token::{Role, Token, TokenDraft};
 
 /// The reserved id of the admin token of the first start.
-const FIRST: TokenId = TokenId::from_bits(0);
+pub(super) const FIRST: TokenId = TokenId::from_bits(0);
 
 #[derive(Serialize)]
 struct TokenJson<'t> {
@@ -103,7 +103,7 @@ pub(super) async fn create(mut request: Permitted) -> Result<Reply, Problem> {
     let now = (request.services().clock)();
     let mut draft = TokenDraft::from_json(document.parse()?, now)?;
     draft.company = request.access.narrow(draft.company)?;
-    let made = bridge::written(|reply| request.services().store.create_token(draft, reply)).await?;
+    let made = bridge::written(|reply| request.acting().create_token(draft, reply)).await?;
     let (token, text) = &made;
     json(StatusCode::CREATED, &shown(token, now, Some(text.expose())))
 }
@@ -127,6 +127,6 @@ pub(super) async fn revoke(request: Permitted, id: TokenId) -> Result<Reply, Pro
     if !found.is_some_and(|token| visible(&token)) {
         return Err(Problem::not_found("there is no token with this id"));
     }
-    bridge::written(|reply| request.services().store.revoke_token(id, reply)).await?;
+    bridge::written(|reply| request.acting().revoke_token(id, reply)).await?;
     Ok(no_content())
 }

@@ -14,6 +14,7 @@
 //! | a subscription's health | computed from its log entries, at start |
 //! | counts | recounted, at start |
 //! | a company without a webhook | none: recorded when it posts again |
+//! | an entry of the audit, or its place under a term | none |
 //! | a part of the call report | none: the counts of its hour are lost, and start again |
 //! | a call's milestones | none: later events count as another call |
 //!
@@ -55,6 +56,10 @@ pub(crate) enum ValueKind {
     Sequence,
     /// A token of the API.
     Token,
+    /// An entry of the audit.
+    Audit,
+    /// An entry of the audit under one of its terms.
+    AuditTerm,
     /// A pending delivery.
     Owed,
     /// A replay in progress.
@@ -69,7 +74,7 @@ pub(crate) enum ValueKind {
 
 impl ValueKind {
     /// All kinds.
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::Group,
         Self::Counts,
         Self::Discard,
@@ -86,6 +91,8 @@ impl ValueKind {
         Self::Message,
         Self::Sequence,
         Self::Token,
+        Self::Audit,
+        Self::AuditTerm,
         Self::Owed,
         Self::Replay,
         Self::Subscription,
@@ -112,6 +119,8 @@ impl ValueKind {
             Self::Message => "a producer's id of a message",
             Self::Sequence => "the next sequence number of a subscription",
             Self::Token => "a token of the API",
+            Self::Audit => "an entry of the audit",
+            Self::AuditTerm => "the place of an entry of the audit",
             Self::Owed => "a pending delivery",
             Self::Replay => "a replay",
             Self::Subscription => "a subscription",
@@ -124,6 +133,7 @@ impl ValueKind {
     pub(crate) const fn is_derived(self) -> bool {
         match self {
             Self::Group | Self::Counts | Self::Erasure | Self::Health | Self::Counted => true,
+            Self::Audit | Self::AuditTerm => true,
             Self::Thread | Self::Latest | Self::LatestOf | Self::InOrder | Self::Call => true,
             Self::WithoutWebhook => true,
             // A repeated post is then accepted as new, once.

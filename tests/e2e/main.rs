@@ -14,6 +14,7 @@ mod access;
 mod addresses;
 mod alerts;
 mod answers;
+mod audit;
 mod backlog;
 mod backup;
 mod bad_input;

@@ -16,6 +16,7 @@
 //! logs/        live attempts, one with request and response, dead letters
 //! calls/       calls of a lead, one with its timeline and conversation
 //! report/      figures, charts and a table of calls
+//! activity/    who changed what
 //! keys/        tokens
 //! status/      queue, disk, senders
 //! ```
@@ -30,6 +31,7 @@
 //! Invariants: untrusted values are escaped by the templates, or set as text by the scripts; nothing is loaded from
 //! another host ([`guarded`]); without a session only the sign-in is accessible.
 
+mod activity;
 mod assets;
 mod calls;
 mod coding;
@@ -133,6 +135,7 @@ async fn shown(view: &View, visit: &Visit) -> Result<Reply, Problem> {
         View::Call(ref id) => calls::one(visit, id).await,
         View::Report => report::show(visit).await,
         View::ReportExport => report::export(visit).await,
+        View::Activity => activity::list(visit).await,
         View::Keys => keys::show(visit).await,
         View::Status => status::show(visit).await,
         View::Home | View::SignIn | View::SignOut | View::Asset(_) => Err(Problem::internal()),

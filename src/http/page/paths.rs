@@ -32,6 +32,7 @@ pub(in crate::http) enum View {
     Call(CallId),
     Report,
     ReportExport,
+    Activity,
     Keys,
     Status,
 }
@@ -48,6 +49,7 @@ pub(in crate::http) fn find(path: &str) -> Option<View> {
         ["sign-out"] => View::SignOut,
         ["favicon.ico"] => View::Asset(assets::find("layout", "icon.svg")?),
         ["assets", _version, folder, name] => View::Asset(assets::find(folder, name)?),
+        ["activity"] => View::Activity,
         ["keys"] => View::Keys,
         ["status"] => View::Status,
         ["webhooks"] => View::Webhooks,

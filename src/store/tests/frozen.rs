@@ -70,11 +70,11 @@ fn write_the_frozen_directory() {
         r#"{"company":"globex","domain":"www.globex.example","url":"https://www.globex.example/in","events":["call.new"],
             "sources":["lead_connect"],"enabled":false,"layout":"flat","ordering":"none"}"#,
     );
-    let acme = ask(|reply| open.store.create_subscription(acme, reply)).unwrap();
-    let globex = ask(|reply| open.store.create_subscription(globex, reply)).unwrap();
-    let gone = ask(|reply| open.store.create_subscription(draft("gone"), reply)).unwrap();
-    ask(|reply| open.store.rotate_secret(globex.id, None, Duration::from_secs(60), reply)).unwrap();
-    ask(|reply| open.store.delete_subscription(gone.id, reply)).unwrap();
+    let acme = ask(|reply| open.store.by(anyone()).create_subscription(acme, reply)).unwrap();
+    let globex = ask(|reply| open.store.by(anyone()).create_subscription(globex, reply)).unwrap();
+    let gone = ask(|reply| open.store.by(anyone()).create_subscription(draft("gone"), reply)).unwrap();
+    ask(|reply| open.store.by(anyone()).rotate_secret(globex.id, None, Duration::from_secs(60), reply)).unwrap();
+    ask(|reply| open.store.by(anyone()).delete_subscription(gone.id, reply)).unwrap();
     let mut events = Vec::new();
     let standings = [Some(Status::Delivered), Some(Status::Failed), Some(Status::Retrying), None];
     for n in 0..48 {
