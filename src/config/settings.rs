@@ -142,6 +142,10 @@ section!(
     Alerts {
         url: Option<String> = None,
         secret: Option<String> = None,
+        preset: Option<String> = None,
+        smtp_url: Option<String> = None,
+        mail_from: Option<String> = None,
+        mail_to: Vec<String> = Vec::new(),
         backlog_age: String = "1h".to_owned(),
     }
 );

@@ -5,6 +5,7 @@
 
 pub mod actor;
 pub mod address;
+pub mod alert_preset;
 mod answer;
 pub mod attempt;
 pub mod audit;
@@ -27,6 +28,7 @@ pub mod hidden;
 pub mod id;
 pub mod invalid;
 pub mod json;
+pub mod mail_address;
 pub mod own_headers;
 pub mod path;
 pub mod payload;
@@ -42,6 +44,7 @@ pub mod seal;
 pub(crate) mod shape;
 pub mod shards;
 pub mod signature;
+pub mod smtp;
 pub mod subscription;
 pub mod subscription_input;
 pub(crate) mod subscription_json;

@@ -7,6 +7,7 @@ use super::auth::Auth;
 use super::event::{Domain, EventType, Source};
 use super::filter::Filter;
 use super::id::SubscriptionId;
+use super::mail_address::MailAddress;
 use super::preset::Preset;
 use super::shape::{Object, Text};
 use super::signature::public_key;
@@ -37,6 +38,7 @@ pub(crate) struct SubscriptionJson<'s> {
     expire_after: Object<&'s str, String>,
     #[serde(flatten)]
     target: TargetJson<'s>,
+    notify: Vec<&'s str>,
     enabled: bool,
     disabled_reason: Option<&'static str>,
     created_at: Text<Timestamp>,
@@ -71,6 +73,7 @@ impl<'s> SubscriptionJson<'s> {
             ordering: subscription.ordering.as_str(),
             expire_after: Object(expire_after.map(|(name, after)| (name.as_str(), format_duration(*after))).collect()),
             target: TargetJson::of(subscription, now),
+            notify: subscription.notify.iter().map(MailAddress::as_str).collect(),
             enabled: subscription.enabled(),
             disabled_reason: subscription.disabled.map(DisabledReason::as_str),
             created_at: Text(subscription.created_at),
@@ -178,6 +181,7 @@ mod tests {
             rate_per_second: Some(10),
             ordering: Ordering::Call,
             expire_after: [(EventType::parse("call.new").unwrap(), Duration::from_secs(600))].into(),
+            notify: vec![MailAddress::parse("it@acme.example").unwrap()],
             disabled: Some(DisabledReason::Gone),
             created_at: at,
             updated_at: at,
@@ -192,7 +196,7 @@ mod tests {
                 r#""format":"form","layout":"flat","nested":"json","events":["*"],"description":"","headers":{{"X-Key":null}},"client_cert":"PEM","#,
                 r#""timeout_ms":5000,"max_in_flight":null,"rate_per_second":10,"ordering":"call","#,
                 r#""expire_after":{{"call.new":"10m"}},"template":null,"content_type":null,"preset":null,"filter":null,"filter_failures":null,"#,
-                r#""success":"2xx","success_body":null,"auth":null,"signature":"v1","public_keys":[],"enabled":false,"#,
+                r#""success":"2xx","success_body":null,"auth":null,"signature":"v1","public_keys":[],"notify":["it@acme.example"],"enabled":false,"#,
                 r#""disabled_reason":"the receiver answered 410 Gone","created_at":"{}","updated_at":"{}","waiting":3}}"#
             ),
             subscription.id, at, at

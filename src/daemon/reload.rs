@@ -86,6 +86,7 @@ impl Daemon {
     /// A file cannot be used. Nothing has changed then.
     fn apply(&mut self, new: &Config, messages: &Messages) -> Result<(), String> {
         let transport = transport(new).map_err(|fatal| fatal.to_string())?;
+        let mailer = alarms::mailer(new)?;
         self.reload_certificate()?;
         messages.set_level(new.diagnostics.level)?;
         self.transport.exchange(transport);
@@ -95,7 +96,7 @@ impl Daemon {
             self.engine = new.store.engine.clone();
         }
         self.store.reconfigure(store::settings(new, &self.engine));
-        self.alerts.aim(alarms::target(new));
+        self.alerts.aim(new, mailer);
         self.attempt_limit = new.senders.timeout;
         Ok(())
     }
