@@ -31,7 +31,7 @@ use crate::alerts::rules::Sighting;
 use crate::config::{Config, ConfigError, Keys, StoreEngine};
 use crate::core::id::SubscriptionId;
 use crate::dispatch::{self, Dispatcher, Gauge, Standing};
-use crate::http::{self, FirstToken, Server, Services, Tls};
+use crate::http::{self, FirstToken, Logo, Server, Services, Tls};
 use crate::metrics::Metrics;
 use crate::sender::handshake;
 pub use crate::sender::handshake::{Handshake, Trouble};
@@ -146,6 +146,7 @@ impl Daemon {
         allow_open_files(config);
         let transport = Arc::new(TransportHandle::new(transport(config)?));
         let tls = certificate(config)?;
+        let page = page_settings(config, tls.is_some())?;
         let mut lock = store::lock(config)?;
         let listener = listener(config)?;
         let (idle, token) = store::open(config, lock.as_mut(), now())?;
@@ -182,11 +183,11 @@ impl Daemon {
         let writer = writer.map_err(|error| Fatal::new(Cause::Failed, error))?;
         let alerts = Alarms::start(config, &sinks, (store.clone(), transport.clone(), metrics.clone()));
         let alerts = alerts.map_err(|error| Fatal::new(Cause::Failed, error))?;
-        let owners = owners.start(&store, alerts.mailer(), None);
+        let owners = owners.start(&store, alerts.mailer(), config.page.url.clone());
         let owners = owners.map_err(|error| Fatal::new(Cause::Failed, format!("no thread for mails: {error}")))?;
         let first = FirstToken::new(token.hash, &token.kept_in);
         let services = services(config, store.clone(), transport.clone(), first, dispatcher.gauge(), failed, metrics);
-        let settings = http_settings(config, tls.clone());
+        let settings = http_settings(config, page, tls.clone());
         let server = http::serve(listener, services, answers, settings, Box::new(fatal(&control, Cause::Bug)));
         let server = server.map_err(|error| Fatal::new(Cause::Failed, error))?;
         if let Some(Err(error)) = lock.as_mut().map(|lock| lock.listening(server.address())) {
@@ -367,6 +368,7 @@ pub fn check(config: &Config) -> Result<(), Vec<Fatal>> {
         store::database(config).map(drop),
         store::keys(config).map(drop),
         certificate(config).map(drop),
+        page_settings(config, false).map(drop),
     ];
     let faults: Vec<Fatal> = found.into_iter().filter_map(Result::err).collect();
     if faults.is_empty() { Ok(()) } else { Err(faults) }
@@ -386,7 +388,31 @@ fn dispatch_settings(config: &Config) -> dispatch::Settings {
     }
 }
 
-fn http_settings(config: &Config, tls: Option<Arc<Tls>>) -> http::Settings {
+fn page_settings(config: &Config, encrypted: bool) -> Result<http::PageSettings, Fatal> {
+    let page = &config.page;
+    if let Some(told) = page.accent.and_then(http::adjusted) {
+        tracing::warn!("{told}");
+    }
+    let logo = page.logo.as_deref().map(Logo::load).transpose();
+    Ok(http::PageSettings {
+        url: page.url.clone(),
+        encrypted,
+        lifetime: page.session,
+        cookie: match &config.store.engine {
+            StoreEngine::Embedded { .. } => None,
+            // The daemons of a schema share their sessions.
+            StoreEngine::Postgres(postgres) => Some(postgres.schema.to_string()),
+        },
+        frame_ancestors: page.frame_ancestors.clone(),
+        name: page.name.clone(),
+        logo: logo.map_err(|error| Fatal::new(Cause::Configuration, error))?,
+        accent: page.accent,
+        support_url: page.support_url.clone(),
+        language: page.language.clone(),
+    })
+}
+
+fn http_settings(config: &Config, page: http::PageSettings, tls: Option<Arc<Tls>>) -> http::Settings {
     http::Settings {
         max_body_bytes: config.http.max_body_bytes,
         max_connections: config.http.max_connections,
@@ -395,6 +421,7 @@ fn http_settings(config: &Config, tls: Option<Arc<Tls>>) -> http::Settings {
         write_timeout: WRITE_TIMEOUT,
         connections_per_address: config.limits.connections_per_address,
         trusted_proxies: config.http.trusted_proxies.clone(),
+        page,
         tls,
     }
 }

@@ -25,6 +25,7 @@ mod log;
 mod man;
 mod message;
 mod moving;
+mod portal_link;
 mod probe;
 mod receiver;
 mod report;
@@ -32,6 +33,7 @@ mod restore;
 mod secret_file;
 mod send;
 mod serve;
+mod session;
 mod starting;
 mod status;
 mod store;
@@ -90,6 +92,8 @@ enum Command {
     Status(status::Status),
     Doctor(doctor::Doctor),
     Token(token::Token),
+    PortalLink(portal_link::PortalLink),
+    Session(session::Session),
     Backup(backup::Backup),
     Restore(restore::Restore),
     Verify(verify::Verify),
@@ -161,6 +165,8 @@ impl Command {
             Self::Status(command) => command.run(out),
             Self::Doctor(command) => command.run(out),
             Self::Token(command) => done(command.run(out)),
+            Self::PortalLink(command) => done(command.run(out)),
+            Self::Session(command) => done(command.run(out)),
             Self::Backup(command) => done(command.run(out)),
             Self::Restore(command) => done(command.run(out)),
             Self::Verify(command) => command.run(out),

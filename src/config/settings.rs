@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::given::Given;
 use crate::core::backoff::RetrySettings;
+use crate::core::session::Lifetime;
 use crate::core::time::format_duration;
 
 /// The default data directory: systemd's state directory in the shipped unit.
@@ -38,6 +39,7 @@ section!(
         retention: Retention = Retention::default(),
         store: Store = Store::default(),
         limits: Limits = Limits::default(),
+        page: Page = Page::default(),
         alerts: Alerts = Alerts::default(),
         event_types: Vec<EventType> = Vec::new(),
         diagnostics: Diagnostics = Diagnostics::default(),
@@ -134,6 +136,21 @@ section!(
         connections_per_address: u64 = 512,
         subscriptions_per_company: u64 = 1_000,
         deliveries_per_request: u64 = 100_000,
+    }
+);
+
+section!(
+    /// `[page]`
+    Page {
+        url: Option<String> = None,
+        session_idle: String = format_duration(Lifetime::default().idle),
+        session_longest: String = format_duration(Lifetime::default().total),
+        frame_ancestors: Vec<String> = Vec::new(),
+        name: String = "Hookswitch".to_owned(),
+        logo: Option<String> = None,
+        accent: Option<String> = None,
+        support_url: Option<String> = None,
+        language: Option<String> = None,
     }
 );
 

@@ -192,7 +192,7 @@ fn every_type_error_names_key_origin_and_allowed_values() {
     let wanted = [
         "alerts.secret (h.toml) must be text in quotes, not a number",
         "colour (h.toml) is not a key; known here are `data_dir`, `http`, `senders`, `retry`, `ordering`, `network`, \
-         `retention`, `store`, `limits`, `alerts`, `event_types`, `diagnostics`",
+         `retention`, `store`, `limits`, `page`, `alerts`, `event_types`, `diagnostics`",
         "data_dir (h.toml) must be text in quotes, not a number",
         "event_types[0].description (h.toml) must be given",
         "http.lissen (h.toml) is not a key; known here are `listen`, `max_body_bytes`, `max_connections`, \
@@ -202,7 +202,7 @@ fn every_type_error_names_key_origin_and_allowed_values() {
         "network.deny[1] (h.toml) must be text in quotes, not a number",
         "network.https_only (h.toml) must be true or false, not text",
         "no (environment variable HOOKSWITCH_NO__SUCH) is not a key; known here are `data_dir`, `http`, `senders`, \
-         `retry`, `ordering`, `network`, `retention`, `store`, `limits`, `alerts`, `event_types`, `diagnostics`",
+         `retry`, `ordering`, `network`, `retention`, `store`, `limits`, `page`, `alerts`, `event_types`, `diagnostics`",
         "ordering (environment variable HOOKSWITCH_ORDERING) must be a section, not text",
         "retry.jitter (h.toml) must be a number, not text",
         "senders.threads (h.toml) must be a whole number, 0 or more, not text",

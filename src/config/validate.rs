@@ -3,6 +3,7 @@
 //! Knows neither files nor variables. All faults are found in one pass.
 
 mod alerts;
+mod page;
 mod store;
 
 use std::net::{IpAddr, SocketAddr};
@@ -73,6 +74,7 @@ impl TryFrom<Settings> for Config {
         let retention = check.retention(&settings.retention);
         let store = check.store(&settings.store);
         let limits = check.limits(&settings.limits, settings.http.max_body_bytes);
+        let page = check.page(&settings.page);
         let alerts = check.alerts(&settings.alerts, network.as_ref());
         let diagnostics = check.diagnostics(&settings.diagnostics);
         let catalogue = check.catalogue(settings.event_types);
@@ -95,6 +97,7 @@ impl TryFrom<Settings> for Config {
             retention,
             store,
             limits,
+            page,
             catalogue,
             alerts,
             diagnostics,

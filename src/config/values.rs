@@ -11,9 +11,11 @@ use crate::core::address::AddressPolicy;
 use crate::core::alert_preset::AlertPreset;
 use crate::core::backoff::RetryPolicy;
 use crate::core::catalogue::Catalogue;
+use crate::core::colour::Colour;
 use crate::core::database::{DatabaseUrl, SchemaName};
 use crate::core::mail_address::MailAddress;
 use crate::core::proxy::Proxy;
+use crate::core::session::Lifetime;
 use crate::core::smtp::MailServer;
 use crate::core::subscription::{Ordering, Secret};
 use crate::core::text::words;
@@ -39,6 +41,8 @@ pub struct Config {
     pub store: Store,
     /// `[limits]`
     pub limits: Limits,
+    /// `[page]`
+    pub page: Page,
     /// The seven built-in event types and those of `[[event_types]]`.
     pub catalogue: Catalogue,
     /// `[alerts]`
@@ -208,6 +212,27 @@ pub struct Limits {
     pub subscriptions_per_company: u32,
     /// Maximum deliveries caused by one request, 1 to 10,000,000.
     pub deliveries_per_request: u32,
+}
+
+/// `[page]`: Settings > Webhooks in a browser.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// Where browsers find the page: an origin. As a request found it if `None`.
+    pub url: Option<String>,
+    /// How long sessions last, 1 min to a year.
+    pub session: Lifetime,
+    /// The origins that may show the page in a frame.
+    pub frame_ancestors: Vec<String>,
+    /// What the page calls itself, 1 to 40 characters.
+    pub name: String,
+    /// The file with its logo.
+    pub logo: Option<PathBuf>,
+    /// The colour of links and buttons.
+    pub accent: Option<Colour>,
+    /// Where its users find help.
+    pub support_url: Option<String>,
+    /// The language that it speaks unless the viewer asks for another.
+    pub language: Option<String>,
 }
 
 /// `[alerts]`: where alerts for the operator are sent, and by which server the owners of webhooks are mailed.

@@ -81,6 +81,11 @@ impl Actor {
         Self { id: Some(id), ..Self::alone(ActorKind::Portal) }.named(user)
     }
 
+    /// Somebody whose session is about to begin, by a portal link: known by its address until then.
+    pub const fn visitor() -> Self {
+        Self::alone(ActorKind::Portal)
+    }
+
     fn named(self, name: &str) -> Self {
         let name: String = name.chars().take(Self::NAME_MOST).collect();
         Self { name: Some(name).filter(|name| !name.is_empty()), ..self }

@@ -56,6 +56,8 @@ words! {
         TokenRevoke = "token.revoke",
         /// A portal link was created.
         PortalLinkCreate = "portal_link.create",
+        /// A portal link was revoked.
+        PortalLinkRevoke = "portal_link.revoke",
         /// A browser was signed in.
         SessionBegin = "session.begin",
         /// A session was ended by hand.

@@ -92,6 +92,14 @@ id!(
     /// An API key (`tok_…`).
     TokenId, "tok"
 );
+id!(
+    /// A session of the page (`ses_…`).
+    SessionId, "ses"
+);
+id!(
+    /// A portal link (`lnk_…`).
+    PortalLinkId, "lnk"
+);
 
 id!(
     /// An entry of the audit (`aud_…`).

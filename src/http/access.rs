@@ -1,17 +1,21 @@
-//! Permissions: roles, and the restriction to one company.
+//! Permissions: roles, and the restriction to one company and one domain.
 //!
 //! Handlers do not compare companies themselves; they use [`Access`]. For a token bound to one company, those of
-//! others do not exist.
+//! others do not exist. So it is with a session that a portal link bound to one domain: it sees what is of that domain
+//! alone, and no webhook that is for all domains of the company.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::fair_limit::Principal;
 use super::problem::Problem;
-use crate::core::event::Company;
-use crate::core::id::TokenId;
+use crate::core::event::{Company, Domain};
+use crate::core::id::{SessionId, TokenId};
+use crate::core::session::Visitor;
 use crate::core::time::Timestamp;
 use crate::core::token::{Role, TokenHash};
+use crate::store::{Store, Webhooks};
 
 /// What the permissions of a request come from. Small, as every posted event has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,14 +28,16 @@ pub(super) enum Identity {
     Token(TokenId),
 }
 
-/// The permissions of a token.
+/// The permissions of a token, or of a session of the page.
 #[derive(Debug, Clone)]
 pub(super) struct Access {
     role: Role,
     company: Option<Company>,
     token: Option<TokenHash>,
     identity: Identity,
-    session: bool,
+    session: Option<SessionId>,
+    /// Who came by a portal link. Their domain is there.
+    visitor: Option<Arc<Visitor>>,
 }
 
 impl Access {
@@ -42,7 +48,7 @@ impl Access {
 
     /// The permissions of `role`, for one company if given.
     pub(super) const fn new(role: Role, company: Option<Company>) -> Self {
-        Self { role, company, token: None, identity: Identity::Nobody, session: false }
+        Self { role, company, token: None, identity: Identity::Nobody, session: None, visitor: None }
     }
 
     /// The same, for the token with this hash.
@@ -51,20 +57,41 @@ impl Access {
         Self { token: Some(*token), identity, ..self }
     }
 
-    /// The same, in a session of the page.
-    #[must_use]
-    pub(super) fn in_session(self) -> Self {
-        Self { session: true, ..self }
-    }
-
     /// What they come from.
     pub(super) const fn identity(&self) -> Identity {
         self.identity
     }
 
-    /// Whether they are those of a session of the page.
-    pub(super) const fn is_session(&self) -> bool {
+    /// The same, in a session of the page.
+    #[must_use]
+    pub(super) fn in_session(self, session: SessionId) -> Self {
+        Self { session: Some(session), ..self }
+    }
+
+    /// The permissions of somebody who came by a portal link for `company`; `hash` is that of the session's cookie.
+    pub(super) fn of_visitor(session: SessionId, hash: &TokenHash, company: Company, visitor: Visitor) -> Self {
+        let access = Self::new(visitor.role, Some(company)).by(hash, Identity::Nobody).in_session(session);
+        Self { visitor: Some(Arc::new(visitor)), ..access }
+    }
+
+    /// The session of the page, if it is one.
+    pub(super) const fn session(&self) -> Option<SessionId> {
         self.session
+    }
+
+    /// Who came by a portal link, if so.
+    pub(super) fn visitor(&self) -> Option<&Visitor> {
+        self.visitor.as_deref()
+    }
+
+    /// The hash of the token; of a visitor that of the session's cookie.
+    pub(super) const fn token(&self) -> Option<&TokenHash> {
+        self.token.as_ref()
+    }
+
+    /// The domain that it is bound to, if any.
+    pub(super) fn domain(&self) -> Option<&Domain> {
+        self.visitor.as_ref().and_then(|visitor| visitor.domain.as_ref())
     }
 
     /// The principal charged for its work.
@@ -84,9 +111,16 @@ impl Access {
         Err(Problem::forbidden(format!("this needs a token with the role `{needed}`; this one's is `{own}`")))
     }
 
-    /// Whether resources of `company` are accessible; if not, they do not exist (404).
-    pub(super) fn sees(&self, company: &Company) -> bool {
-        self.company.as_ref().is_none_or(|own| own == company)
+    /// Whether resources of `company` and `domain` (`None`: of all its domains) are accessible; if not, they do not exist
+    /// (404).
+    pub(super) fn sees(&self, company: &Company, domain: Option<&Domain>) -> bool {
+        self.company.as_ref().is_none_or(|own| own == company) && self.domain().is_none_or(|own| Some(own) == domain)
+    }
+
+    /// The webhooks that are visible, if not all of the company are: those of the domain that it is bound to.
+    pub(super) fn webhooks(&self, store: &Store) -> Option<Webhooks> {
+        let (company, domain) = (self.company.as_ref()?, self.domain()?);
+        Some(Arc::new(store.subscriptions_of_domain(company, domain)))
     }
 
     /// Whether this role includes `needed`.
@@ -109,7 +143,7 @@ impl Access {
     /// # Errors
     /// 403 if the token is bound to another.
     pub(super) fn own(&self, company: &Company) -> Result<(), Problem> {
-        if self.sees(company) {
+        if self.company.as_ref().is_none_or(|own| own == company) {
             return Ok(());
         }
         Err(Problem::forbidden("this token is bound to another company"))
@@ -124,6 +158,19 @@ impl Access {
             self.own(company)?;
         }
         Ok(requested.or_else(|| self.company.clone()))
+    }
+
+    /// The same for a domain: the one requested, or else the session's own.
+    ///
+    /// # Errors
+    /// 403 if another domain is requested than the session's own.
+    pub(super) fn narrow_domain(&self, requested: Option<Domain>) -> Result<Option<Domain>, Problem> {
+        match (self.domain(), &requested) {
+            (Some(own), Some(other)) if own != other => {
+                Err(Problem::forbidden(format!("this session is bound to the domain `{own}`")))
+            }
+            (own, _) => Ok(requested.or_else(|| own.cloned())),
+        }
     }
 }
 
@@ -140,6 +187,11 @@ impl FirstToken {
     /// The token with this hash, whose text is in the file `kept_in`.
     pub fn new(hash: TokenHash, kept_in: &Path) -> Self {
         Self { hash, kept_in: kept_in.display().to_string(), used: AtomicU64::new(0) }
+    }
+
+    /// Its hash.
+    pub(super) const fn hash(&self) -> &TokenHash {
+        &self.hash
     }
 
     /// Whether this is its hash.
@@ -167,6 +219,7 @@ impl FirstToken {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::id::PortalLinkId;
 
     fn company(name: &str) -> Company {
         Company::parse(name).unwrap()
@@ -186,11 +239,31 @@ mod tests {
     fn a_bound_token_reaches_one_company_alone() {
         let (own, other) = (company("acme"), company("other"));
         let bound = Access::new(Role::Read, Some(own.clone()));
-        assert!(bound.sees(&own) && !bound.sees(&other) && bound.is_bound());
+        assert!(bound.sees(&own, None) && !bound.sees(&other, None) && bound.is_bound());
         assert_eq!(bound.narrow(None).unwrap(), Some(own.clone()));
         assert_eq!(bound.narrow(Some(own.clone())).unwrap(), Some(own));
         assert_eq!(bound.narrow(Some(other.clone())).unwrap_err().status(), 403);
         assert_eq!(Access::admin().narrow(Some(other.clone())).unwrap(), Some(other));
         assert_eq!(Access::admin().narrow(None).unwrap(), None);
+    }
+
+    #[test]
+    fn a_session_of_one_domain_reaches_that_domain_alone() {
+        let domain = |name: &str| Domain::parse(name).unwrap();
+        let (own, other) = (domain("www.acme.example"), domain("shop.acme.example"));
+        let of = |domain| {
+            let visitor =
+                Visitor { link: PortalLinkId::from_bits(1), role: Role::Read, domain, language: None, user: None };
+            Access::of_visitor(SessionId::from_bits(1), &TokenHash::of("c"), company("acme"), visitor)
+        };
+        let bound = of(Some(own.clone()));
+        assert!(bound.sees(&company("acme"), Some(&own)) && !bound.sees(&company("other"), Some(&own)));
+        assert!(!bound.sees(&company("acme"), Some(&other)) && !bound.sees(&company("acme"), None));
+        assert_eq!(bound.narrow_domain(None).unwrap(), Some(own.clone()));
+        assert_eq!(bound.narrow_domain(Some(own.clone())).unwrap(), Some(own));
+        assert_eq!(bound.narrow_domain(Some(other.clone())).unwrap_err().status(), 403);
+        let wide = of(None);
+        assert!(wide.sees(&company("acme"), None) && wide.sees(&company("acme"), Some(&other)));
+        assert_eq!(wide.narrow_domain(Some(other.clone())).unwrap(), Some(other));
     }
 }

@@ -1,7 +1,5 @@
 //! Authentication: the permissions of a request, from its token or from a session of the page.
 
-use std::time::Instant;
-
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderMap};
@@ -10,7 +8,8 @@ use super::access::{Access, Identity};
 use super::context::{RequestContext, Services};
 use super::origin;
 use super::problem::Problem;
-use crate::core::token::TokenHash;
+use crate::core::session::Session;
+use crate::core::token::{Role, TokenHash};
 
 /// The permissions of `request`, from its token or its session.
 ///
@@ -29,7 +28,17 @@ pub(super) fn authenticate(context: &RequestContext, request: &Request<Incoming>
 
 /// The permissions of the session in these headers.
 pub(super) fn signed_in(context: &RequestContext, headers: &HeaderMap) -> Option<Access> {
-    access_of(&context.services, &context.sessions.token(headers, Instant::now())?).ok().map(Access::in_session)
+    context.sessions_in(headers).find_map(|session| of_session(&context.services, session))
+}
+
+/// The permissions of a session: those of its token, or those that its portal link gave, while the token that made the
+/// link might still make it.
+pub(super) fn of_session(services: &Services, session: Session) -> Option<Access> {
+    let token = access_of(services, &session.token).ok()?;
+    let Some(visitor) = session.visitor else { return Some(token.in_session(session.id)) };
+    let company = session.company?;
+    let might_make_it = token.may(Role::Admin) && token.own(&company).is_ok();
+    might_make_it.then(|| Access::of_visitor(session.id, &session.hash, company, visitor))
 }
 
 /// The current permissions of the token with this hash. Every path ends here, so a revoked or expired token is

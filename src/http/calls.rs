@@ -3,6 +3,7 @@
 use hyper::StatusCode;
 use serde::Serialize;
 
+use super::access::Access;
 use super::bridge;
 use super::cursor::List;
 use super::deliveries;
@@ -70,6 +71,7 @@ pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
     let page = query.page(List::Calls);
     query.finish()?;
     filter.company = request.access.narrow(filter.company)?;
+    filter.domain = request.access.narrow_domain(filter.domain)?;
     let read = move |store: &Store| store.calls(&filter, page.after, page.limit);
     let found = bridge::read(&request, read).await?;
     let items = found.items.iter().map(shown).collect();
@@ -137,7 +139,8 @@ pub(super) async fn show(request: Permitted, call: CallId) -> Result<Reply, Prob
         Some(company) => company,
         None => only_company(&request, call.clone()).await?,
     };
-    let found = bridge::read(&request, move |store| find(store, &company, &call)).await?.ok_or_else(none)?;
+    let access = request.access.clone();
+    let found = bridge::read(&request, move |store| find(store, &access, &company, &call)).await?.ok_or_else(none)?;
     let mut owners: Vec<SubscriptionId> = found.story.deliveries.iter().map(|delivery| delivery.subscription).collect();
     owners.sort_unstable();
     owners.dedup();
@@ -170,8 +173,17 @@ async fn only_company(request: &Permitted, call: CallId) -> Result<Company, Prob
     }
 }
 
-fn find(store: &Store, company: &Company, call: &CallId) -> Result<Option<Found>, StoreError> {
-    let story = store.call_story(company, call)?;
+fn find(store: &Store, access: &Access, company: &Company, call: &CallId) -> Result<Option<Found>, StoreError> {
+    let mut story = store.call_story(company, call)?;
+    if let Some(webhooks) = access.webhooks(store) {
+        let own = |domain: Option<&Domain>| access.sees(company, domain);
+        story.events.retain(|event| own(event.domain.as_ref()));
+        story.deliveries.retain(|delivery| webhooks.contains(&delivery.subscription));
+        story.attempts.retain(|attempt| webhooks.contains(&attempt.subscription));
+        if !story.thread.as_ref().is_some_and(|shown| own(shown.thread.domain.as_ref())) {
+            (story.thread, story.messages) = (None, Vec::new());
+        }
+    }
     let summary = Summary::of(&story.events).or_else(|| {
         let ShownConversation { thread, last } = story.thread.as_ref()?;
         Some(Summary::of_thread(thread, last.as_ref()))

@@ -5,15 +5,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use hyper::header::HeaderMap;
+
 use super::access::FirstToken;
 use super::attempts::Attempts;
 use super::budget::Budget;
 use super::fair_limit::Lanes;
 use super::reserved_secrets::ReservedSecrets;
-use super::session::Sessions;
-use super::settings::{BodyLimits, Settings};
+use super::session::Cookies;
+use super::settings::{BodyLimits, PageSettings, Settings};
 use crate::core::catalogue::Catalogue;
 use crate::core::id::SubscriptionId;
+use crate::core::session::{Lifetime, Session};
 use crate::core::subscription::Ordering;
 use crate::core::time::Timestamp;
 use crate::sender::TransportHandle;
@@ -80,8 +83,12 @@ pub(super) struct RequestContext {
     pub(super) limits: BodyLimits,
     /// Limits on concurrent blocking work.
     pub(super) lanes: Lanes,
-    /// Sessions of the page.
-    pub(super) sessions: Sessions,
+    /// The cookies of the page's sessions.
+    pub(super) cookies: Cookies,
+    /// How long these last.
+    pub(super) lifetime: Lifetime,
+    /// The page's settings.
+    pub(super) page: PageSettings,
     /// Failed sign-ins.
     pub(super) attempts: Attempts,
     /// The secrets of unsaved webhooks.
@@ -95,9 +102,18 @@ impl RequestContext {
             services,
             limits: settings.body_limits(),
             lanes: Lanes::default(),
-            sessions: Sessions::new(port),
+            cookies: Cookies::new(&settings.page.cookie.clone().unwrap_or_else(|| port.to_string())),
+            lifetime: settings.page.lifetime,
+            page: settings.page.clone(),
             attempts: Attempts::default(),
             reserved: ReservedSecrets::default(),
         }
+    }
+
+    /// The living sessions of the cookies in `headers`, which count as requests of theirs.
+    pub(super) fn sessions_in(&self, headers: &HeaderMap) -> impl Iterator<Item = Session> {
+        let now = (self.services.clock)();
+        let hashes = self.cookies.hashes(headers).into_iter();
+        hashes.filter_map(move |hash| self.services.store.find_session(&hash, self.lifetime, now))
     }
 }

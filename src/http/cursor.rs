@@ -21,6 +21,7 @@ pub(super) enum List {
     Conversations = b'v' as isize,
     Messages = b'm' as isize,
     Tokens = b't' as isize,
+    Sessions = b'n' as isize,
     EventTypes = b'y' as isize,
     Erasures = b'r' as isize,
     Standings = b'h' as isize,

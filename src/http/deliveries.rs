@@ -11,7 +11,7 @@ use super::reply::{Reply, json};
 use super::request::Permitted;
 use super::shape::{Items, Text};
 use crate::core::delivery::{Delivery, State};
-use crate::core::event::{CallId, Company, EventType};
+use crate::core::event::{CallId, Company, Domain, EventType};
 use crate::core::id::{DeliveryId, EventId, SubscriptionId};
 use crate::core::time::Timestamp;
 use crate::store::{DeliveryFilter, KnownDelivery, Store, StoreError};
@@ -56,20 +56,27 @@ pub(super) fn shown<'d>(delivery: &'d Delivery, company: Option<&'d Company>) ->
     }
 }
 
-/// A delivery's company: its subscription's, or, once that is deleted, its event's.
-fn company_of(store: &Store, delivery: &Delivery) -> Result<Option<Company>, StoreError> {
-    if let Some(subscription) = store.subscription(delivery.subscription) {
-        return Ok(Some(subscription.company.clone()));
+/// Whose a delivery is.
+type Owner = (Company, Option<Domain>);
+
+/// A delivery's owner: its subscription's, or, once that is deleted, its event's.
+fn owner_of(store: &Store, delivery: &Delivery) -> Result<Option<Owner>, StoreError> {
+    if let Some(owner) = subscriber(store, delivery) {
+        return Ok(Some(owner));
     }
-    Ok(store.event(delivery.event)?.map(|event| event.company))
+    Ok(store.event(delivery.event)?.map(|event| (event.company, event.domain)))
+}
+
+fn subscriber(store: &Store, delivery: &Delivery) -> Option<Owner> {
+    store.subscription(delivery.subscription).map(|one| (one.company.clone(), one.domain.clone()))
 }
 
 /// The delivery with this id and its company, if the request may see it.
 async fn find(request: &Permitted, id: DeliveryId) -> Result<(Delivery, Option<Company>), Problem> {
     let found = bridge::read(request, move |store| {
         let Some(delivery) = store.delivery(id)? else { return Ok(None) };
-        let company = company_of(store, &delivery)?;
-        Ok(Some((delivery, company)))
+        let owner = owner_of(store, &delivery)?;
+        Ok(Some((delivery, owner)))
     });
     visible(request, found.await?)
 }
@@ -78,18 +85,20 @@ async fn find(request: &Permitted, id: DeliveryId) -> Result<(Delivery, Option<C
 async fn find_known(request: &Permitted, id: DeliveryId) -> Result<(KnownDelivery, Option<Company>), Problem> {
     let found = bridge::read_in(Lane::Control, request, move |store| {
         let Some(known) = store.known_delivery(id)? else { return Ok(None) };
-        let own = store.subscription(known.delivery.subscription).map(|subscription| subscription.company.clone());
-        let company = own.or_else(|| known.event.as_ref().map(|event| event.company.clone()));
-        Ok(Some((known, company)))
+        let of_event = || known.event.as_ref().map(|event| (event.company.clone(), event.domain.clone()));
+        let owner = subscriber(store, &known.delivery).or_else(of_event);
+        Ok(Some((known, owner)))
     });
     visible(request, found.await?)
 }
 
 /// Returns what was found, if the request may see it.
-fn visible<T>(request: &Permitted, found: Option<(T, Option<Company>)>) -> Result<(T, Option<Company>), Problem> {
+fn visible<T>(request: &Permitted, found: Option<(T, Option<Owner>)>) -> Result<(T, Option<Company>), Problem> {
     let access = &request.access;
-    let sees = |company: &Option<Company>| company.as_ref().map_or(!access.is_bound(), |company| access.sees(company));
-    let found = found.filter(|(_, company)| sees(company));
+    let sees = |owner: &Option<Owner>| {
+        owner.as_ref().map_or(!access.is_bound(), |(company, domain)| access.sees(company, domain.as_ref()))
+    };
+    let found = found.filter(|(_, owner)| sees(owner)).map(|(found, owner)| (found, owner.map(|(company, _)| company)));
     found.ok_or_else(|| Problem::not_found("there is no delivery with this id"))
 }
 
@@ -99,6 +108,7 @@ pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
     let filter = DeliveryFilter {
         company: query.take("company", Company::parse),
         subscription: query.take("subscription", parse_id),
+        webhooks: request.access.webhooks(&request.services().store),
         event: query.take("event_id", parse_id),
         event_type: query.take("event", EventType::parse),
         call: query.take("call", CallId::parse),

@@ -167,7 +167,11 @@ pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
     };
     let page = query.page(List::Events);
     query.finish()?;
-    let filter = EventFilter { company: request.access.narrow(filter.company.clone())?, ..filter };
+    let filter = EventFilter {
+        company: request.access.narrow(filter.company.clone())?,
+        domain: request.access.narrow_domain(filter.domain.clone())?,
+        ..filter
+    };
     let found = bridge::read(&request, move |store| store.events(&filter, page.after, page.limit)).await?;
     let items = found.items.iter().map(shown).collect::<Result<Vec<_>, _>>()?;
     json(StatusCode::OK, &Items::of(items, List::Events, found.next, found.scanned_until))
@@ -180,8 +184,11 @@ pub(super) async fn show(request: Permitted, id: EventId) -> Result<Reply, Probl
         let Some(event) = store.event(id)? else { return Ok(None) };
         Ok(Some((event, store.event_deliveries(id)?)))
     });
-    let found = found.await?.filter(|(event, _)| request.access.sees(&event.company));
-    let (event, deliveries) = found.ok_or_else(|| Problem::not_found("there is no event with this id"))?;
+    let found = found.await?.filter(|(event, _)| request.access.sees(&event.company, event.domain.as_ref()));
+    let (event, mut deliveries) = found.ok_or_else(|| Problem::not_found("there is no event with this id"))?;
+    if let Some(webhooks) = request.access.webhooks(&request.services().store) {
+        deliveries.retain(|delivery| webhooks.contains(&delivery.subscription));
+    }
     let mut shown = shown(&event)?;
     shown.deliveries =
         Some(deliveries.iter().map(|delivery| deliveries::shown(delivery, Some(&event.company))).collect());

@@ -38,6 +38,7 @@ fn filter(query: &mut Query) -> LogFilter {
         company: query.take("company", Company::parse),
         domain: query.take("domain", Domain::parse),
         subscription: query.take("subscription", parse_id),
+        webhooks: None,
         delivery: query.take("delivery", parse_id),
         event_type: query.take("event", EventType::parse),
         status: query.take("status", Status::parse),
@@ -67,6 +68,8 @@ pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
     let page = if kind.is_none() { Some(query.page(List::Log)) } else { None };
     query.finish()?;
     filter.company = request.access.narrow(filter.company)?;
+    filter.domain = request.access.narrow_domain(filter.domain)?;
+    filter.webhooks = request.access.webhooks(&request.services().store);
     let store = &request.services().store;
     let page = match (kind, page) {
         (Some(kind), _) => {
@@ -161,7 +164,11 @@ pub(super) async fn show(request: Permitted, id: AttemptId) -> Result<Reply, Pro
         };
         Ok(Some((entry, event)))
     });
-    let found = found.await?.filter(|(entry, _)| request.access.sees(&entry.company));
+    let webhooks = request.access.webhooks(&request.services().store);
+    let found = found.await?.filter(|(entry, _)| {
+        request.access.sees(&entry.company, entry.domain.as_ref())
+            && webhooks.as_ref().is_none_or(|webhooks| webhooks.contains(&entry.subscription))
+    });
     let (entry, event) = found.ok_or_else(|| Problem::not_found("there is no entry of the log with this id"))?;
     json(StatusCode::OK, &whole(&entry, event.as_ref()))
 }

@@ -146,7 +146,11 @@ pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
     };
     let page = query.page(List::Conversations);
     query.finish()?;
-    let filter = ConversationFilter { company: request.access.narrow(filter.company.clone())?, ..filter };
+    let filter = ConversationFilter {
+        company: request.access.narrow(filter.company.clone())?,
+        domain: request.access.narrow_domain(filter.domain.clone())?,
+        ..filter
+    };
     let read = move |store: &crate::store::Store| store.conversations(&filter, page.after, page.limit);
     let found = bridge::read(&request, read).await?;
     let items = found.items.iter().map(thread).collect();
@@ -169,7 +173,9 @@ pub(super) async fn show(request: Permitted, call: CallId) -> Result<Reply, Prob
     });
     let nothing =
         || Problem::not_found("there is no conversation of this call: no SMS of it was posted, or none is kept");
-    let (found, page) = found.await?.ok_or_else(nothing)?;
+    let found =
+        found.await?.filter(|(found, _)| request.access.sees(&found.thread.company, found.thread.domain.as_ref()));
+    let (found, page) = found.ok_or_else(nothing)?;
     let mut whole = thread(&found);
     whole.messages = Some(page.items.iter().map(shown).collect());
     whole.next = Some(page.next.map(|bits| cursor::write(List::Messages, bits)));

@@ -8,17 +8,18 @@
 //! router       health | the page | authentication -> route; above all handlers
 //! page         Settings > Webhooks in a browser: its views query the API's routes
 //! routes       the table of paths, methods, roles and handlers
-//!   events, messages, subscriptions, probes, event_types, deliveries, log, stats, tokens, metrics, health, backup   the
-//!                handlers, one file per resource
+//!   events, messages, subscriptions, probes, event_types, deliveries, log, stats, tokens, sessions, portal_links,
+//!                metrics, health, backup   the handlers, one file per resource
 //! request      Authorised -> Permitted -> a body within its limits
 //! bridge       to the blocking store; fair_limit: fair slots; answers: the way back
 //! authentication   the token of a request; access: its permissions
-//!   session      signed-in browsers; origin: protection of changes; attempts: failed sign-ins
+//!   session      the cookies of signed-in browsers; origin: protection of changes; attempts: failed sign-ins
 //!   forwarded    the client's address, also behind proxies
 //! context      services of other modules, and shared state
 //! reply, problem, body   responses and refusals
 //! openapi      the description of the API
 //! idempotency_key  a producer's own id in a header
+//! brand        how the page looks like the platform's own
 //! budget       of memory for unread responses and incomplete bodies
 //! ```
 //!
@@ -45,6 +46,7 @@ mod authentication;
 mod backlog;
 mod backup;
 mod body;
+mod brand;
 mod bridge;
 mod budget;
 mod calls;
@@ -72,6 +74,7 @@ mod openapi;
 mod origin;
 mod page;
 mod path;
+mod portal_links;
 mod probes;
 mod problem;
 mod query;
@@ -83,6 +86,7 @@ mod reserved_secrets;
 mod router;
 mod routes;
 mod session;
+mod sessions;
 mod settings;
 mod shape;
 mod stats;
@@ -101,12 +105,13 @@ use std::sync::Arc;
 
 pub use access::FirstToken;
 pub use answers::{Answers, answers};
+pub use brand::{Logo, adjusted};
 pub use budget::Budget;
 use context::RequestContext;
 pub use context::{Flow, Flows, Senders, Services};
 pub use listener::{Died, Server};
 use router::Router;
-pub use settings::Settings;
+pub use settings::{PageSettings, Settings};
 pub use tls::Tls;
 
 /// Serves the API on `listener`, on its own thread, until it is [stopped](Server::stop). That thread also delivers

@@ -12,6 +12,9 @@ use super::problem::Problem;
 /// The header set by the page's own requests.
 const OURS: &str = "x-hookswitch-page";
 
+/// The header by which the page's own requests say that it is shown in a frame.
+const FRAMED: &str = "x-hookswitch-framed";
+
 /// Whether the browser declares that a page of this origin sent it.
 pub(super) fn is_same_origin(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
@@ -31,6 +34,16 @@ pub(super) fn is_same_origin(headers: &HeaderMap) -> bool {
 /// Whether the browser used TLS, to us or to a proxy.
 pub(super) fn is_encrypted(headers: &HeaderMap) -> bool {
     headers.get(ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https://"))
+}
+
+/// Whether the browser declares that a page of another site shows ours in a frame, as far as it says.
+pub(super) fn is_framed(headers: &HeaderMap) -> bool {
+    headers.get(FRAMED).is_some_and(|value| value == "1")
+}
+
+/// Whether the browser asks for a page to be shown in a frame.
+pub(super) fn is_for_frame(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-dest").is_some_and(|destination| destination == "iframe")
 }
 
 /// Checks that a request authorised by a session was made by the page.

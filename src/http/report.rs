@@ -161,6 +161,7 @@ pub(super) async fn calls(request: Permitted) -> Result<Reply, Problem> {
     let by = query.take("by", By::parse).unwrap_or(By::Day);
     query.finish()?;
     filter.company = request.access.narrow(filter.company)?;
+    filter.domain = request.access.narrow_domain(filter.domain)?;
     let reply_filter = filter.clone();
     let services = request.services();
     let report = bridge::read(&request, move |store| store.call_report(&filter, by, MOST_PARTS)).await?;

@@ -76,6 +76,11 @@ impl Authorised {
         self
     }
 
+    /// Whether it is by somebody who came by a portal link.
+    pub(super) fn is_by_visitor(&self) -> bool {
+        self.access.visitor().is_some()
+    }
+
     /// The method, which determines the role.
     pub(super) const fn method(&self) -> &hyper::Method {
         &self.parts.method
@@ -241,13 +246,27 @@ impl Document {
 /// # Errors
 /// 415 of another type, 413 beyond [`FORM_BYTES`], 408 too slow, 400 aborted.
 pub(super) async fn form(request: Request<Incoming>, limits: BodyLimits) -> Result<Vec<(String, String)>, Problem> {
+    let bytes = small(request, FORM, limits).await?;
+    Ok(url::form_urlencoded::parse(&bytes).into_owned().collect())
+}
+
+/// Reads a short JSON document from an unknown client.
+///
+/// # Errors
+/// As [`form`], and 400 if it is not UTF-8.
+pub(super) async fn small_json(request: Request<Incoming>, limits: BodyLimits) -> Result<String, Problem> {
+    let bytes = small(request, JSON, limits).await?;
+    Document::new(bytes).map(|document| document.text().to_owned())
+}
+
+async fn small(request: Request<Incoming>, media: &'static str, limits: BodyLimits) -> Result<Bytes, Problem> {
     let (parts, body) = request.into_parts();
-    media_type(&parts.headers, &[FORM])?;
+    media_type(&parts.headers, &[media])?;
     // Too small to be counted.
     const { assert!(FORM_BYTES <= TINY) };
     let bytes = timeout(limits.body_timeout, collect(body, FORM_BYTES, None)).await;
-    let (bytes, _) = bytes.map_err(|_| Problem::too_slow("the form was not complete in time"))??;
-    Ok(url::form_urlencoded::parse(&bytes).into_owned().collect())
+    let (bytes, _) = bytes.map_err(|_| Problem::too_slow("the body was not complete in time"))??;
+    Ok(bytes)
 }
 
 /// Reads `body` to its end, but not beyond `most` bytes, counted by `held`. A single piece is not copied.

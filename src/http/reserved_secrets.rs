@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::session::Browser;
+use crate::core::id::SessionId;
 use crate::core::subscription::Secret;
 
 /// How long a secret is kept.
@@ -19,12 +19,12 @@ const MOST: usize = 1_000;
 /// The secrets, by browser.
 #[derive(Default)]
 pub(super) struct ReservedSecrets {
-    all: Mutex<HashMap<Browser, (Secret, Instant)>>,
+    all: Mutex<HashMap<SessionId, (Secret, Instant)>>,
 }
 
 impl ReservedSecrets {
     /// The secret shown to `browser`, or else `fresh`, which is kept for it.
-    pub(super) fn secret(&self, browser: Browser, fresh: Secret, now: Instant) -> Secret {
+    pub(super) fn secret(&self, browser: SessionId, fresh: Secret, now: Instant) -> Secret {
         let mut all = self.all();
         all.retain(|_, (_, since)| now.saturating_duration_since(*since) < KEPT);
         if let Some((secret, _)) = all.get(&browser) {
@@ -44,7 +44,7 @@ impl ReservedSecrets {
         self.all().retain(|_, (kept, _)| kept != secret);
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<Browser, (Secret, Instant)>> {
+    fn all(&self) -> MutexGuard<'_, HashMap<SessionId, (Secret, Instant)>> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -60,7 +60,9 @@ mod tests {
     #[test]
     fn a_browser_is_shown_the_same_secret_for_an_hour_or_until_it_is_saved() {
         let (reserved, begun) = (ReservedSecrets::default(), Instant::now());
-        let shown = |browser: u8, fresh, after| reserved.secret([browser; 32], secret(fresh), begun + after);
+        let shown = |browser: u8, fresh, after| {
+            reserved.secret(SessionId::from_bits(browser.into()), secret(fresh), begun + after)
+        };
         assert_eq!(shown(1, 1, Duration::ZERO), secret(1));
         assert_eq!(shown(1, 2, KEPT / 2), secret(1));
         assert_eq!(shown(2, 3, KEPT / 2), secret(3), "another browser has its own");
@@ -72,11 +74,7 @@ mod tests {
     #[test]
     fn there_are_not_more_than_there_may_be_and_none_is_printed() {
         let (reserved, begun) = (ReservedSecrets::default(), Instant::now());
-        let browser = |number: u16| {
-            let mut browser = [0; 32];
-            browser[..2].copy_from_slice(&number.to_be_bytes());
-            browser
-        };
+        let browser = |number: u16| SessionId::from_bits(number.into());
         for number in 0..=MOST as u16 {
             let now = begun + Duration::from_millis(number.into());
             reserved.secret(browser(number), secret(number), now);

@@ -31,7 +31,8 @@ pub(super) struct Router {
 impl Router {
     pub(super) fn new(context: Arc<RequestContext>) -> Self {
         let description = Description::of(&context.services.catalogue);
-        Self { context, description, page: Arc::new(Page::new()) }
+        let page = Arc::new(Page::new(&context.page));
+        Self { context, description, page }
     }
 
     /// Health is public, and the page redirects to its sign-in. Everything else requires a token first, so that paths

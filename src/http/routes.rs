@@ -11,10 +11,10 @@ use super::reply::Reply;
 use super::request::Authorised;
 use super::{
     audit, backlog, backup, calls, cluster, deliveries, erasures, event_types, events, handshake, log, messages,
-    metrics, probes, report, stats, subscriptions, target, tokens,
+    metrics, portal_links, probes, report, sessions, stats, subscriptions, target, tokens,
 };
 use crate::core::event::CallId;
-use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId, TokenId};
+use crate::core::id::{AttemptId, DeliveryId, EventId, PortalLinkId, SessionId, SubscriptionId, TokenId};
 use crate::core::token::Role;
 
 /// A resource with a path.
@@ -58,6 +58,10 @@ pub(super) enum Resource {
     Tokens,
     Token(TokenId),
     Audit,
+    Sessions,
+    Session(SessionId),
+    PortalLinks,
+    PortalLink(PortalLinkId),
     Backup,
 }
 
@@ -105,6 +109,10 @@ pub(super) fn find(path: &str) -> Option<Resource> {
             ["tokens"] => Resource::Tokens,
             ["tokens", id] => Resource::Token(id.parse().ok()?),
             ["audit"] => Resource::Audit,
+            ["sessions"] => Resource::Sessions,
+            ["sessions", id] => Resource::Session(id.parse().ok()?),
+            ["portal-links"] => Resource::PortalLinks,
+            ["portal-links", id] => Resource::PortalLink(id.parse().ok()?),
             ["backup"] => Resource::Backup,
             _ => return None,
         },
@@ -118,7 +126,7 @@ impl Resource {
         match self {
             Self::Events | Self::Erase | Self::Subscriptions | Self::Tokens => "GET, HEAD, POST",
             Self::Subscription(_) => "GET, HEAD, PATCH, DELETE",
-            Self::Token(_) => "DELETE",
+            Self::Token(_) | Self::Session(_) | Self::PortalLink(_) => "DELETE",
             Self::Replay(_)
             | Self::Discard(_)
             | Self::RotateSecret(_)
@@ -127,9 +135,32 @@ impl Resource {
             | Self::TestUrl
             | Self::Preview
             | Self::Messages
+            | Self::PortalLinks
             | Self::Retry(_)
             | Self::Cancel(_) => "POST",
             _ => "GET, HEAD",
+        }
+    }
+
+    /// Whether somebody who came by a portal link may ask for it: for what a company's own settings show. What concerns
+    /// the platform, and other ways in, is not for them.
+    fn is_in_portal(&self, method: &Method) -> bool {
+        match self {
+            Self::Events => method.is_safe(),
+            Self::Event(_) | Self::Conversations | Self::Conversation(_) | Self::EventTypes | Self::EventType(_) => {
+                true
+            }
+            Self::Subscriptions | Self::Subscription(_) | Self::Secret(_) | Self::RotateSecret(_) => true,
+            Self::TestStored(_) | Self::Handshake(_) | Self::Owed(_) | Self::Replay(_) | Self::Discard(_) => true,
+            Self::TestUrl | Self::Preview | Self::Presets => true,
+            Self::Deliveries | Self::Delivery(_) | Self::Retry(_) | Self::Cancel(_) => true,
+            Self::Log | Self::LogEntry(_) | Self::Calls | Self::Call(_) | Self::CallReport => true,
+            Self::Health | Self::Ready | Self::OpenApi => true,
+            Self::Metrics | Self::Erase | Self::Messages | Self::Stats | Self::Cluster | Self::Backup => false,
+            Self::Tokens | Self::Token(_) | Self::Sessions | Self::Session(_) => false,
+            Self::PortalLinks | Self::PortalLink(_) => false,
+            // It names the people of the platform, and where they are.
+            Self::Audit => false,
         }
     }
 
@@ -144,11 +175,17 @@ impl Resource {
     }
 }
 
+const NOT_IN_PORTAL: &str = "this session came by a portal link, which is for the webhooks, the log, the calls and the \
+                             report of its company alone";
+
 /// Answers a request for `resource`, whose method was [checked](Resource::check_method).
 ///
 /// # Errors
 /// The refusal.
 pub(super) fn answer(resource: Resource, request: Authorised) -> Answer {
+    if request.is_by_visitor() && !resource.is_in_portal(request.method()) {
+        return Box::pin(ready(Err(Problem::forbidden(NOT_IN_PORTAL))));
+    }
     if resource == Resource::Events && *request.method() == Method::POST {
         // The hot path, thousands of times a second: its state is kept small, apart from the others'.
         return match request.permit(Role::Ingest) {
@@ -208,6 +245,10 @@ async fn answer_other(resource: Resource, request: Authorised) -> Result<Reply, 
         (R::Tokens, _) => tokens::list(&request.permit(Admin)?),
         (R::Token(id), _) => tokens::revoke(request.permit(Admin)?, id).await,
         (R::Audit, _) => audit::list(request.permit(Read)?).await,
+        (R::Sessions, _) => sessions::list(&request.permit(Admin)?),
+        (R::Session(id), _) => sessions::end(request.permit(Admin)?, id).await,
+        (R::PortalLinks, _) => portal_links::create(request.permit(Admin)?).await,
+        (R::PortalLink(id), _) => portal_links::revoke(request.permit(Admin)?, id).await,
         (R::Backup, _) => backup::stream(request.permit(Admin)?).await,
     }
 }

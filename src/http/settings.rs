@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::brand::Logo;
 use super::tls::Tls;
+use crate::core::colour::Colour;
+use crate::core::session::Lifetime;
 
 /// The limits of requests and connections.
 #[derive(Debug, Clone)]
@@ -26,6 +29,51 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// The certificate, if TLS is enabled.
     pub tls: Option<Arc<Tls>>,
+    /// The page.
+    pub page: PageSettings,
+}
+
+/// The settings of the page.
+#[derive(Debug, Clone)]
+pub struct PageSettings {
+    /// Where browsers find the page, without a path; as a request found it if `None`.
+    pub url: Option<String>,
+    /// Whether this daemon speaks TLS.
+    pub encrypted: bool,
+    /// How long sessions last.
+    pub lifetime: Lifetime,
+    /// What distinguishes the cookies of daemons on one host and is the same for those that share their sessions; the
+    /// port if `None`.
+    pub cookie: Option<String>,
+    /// The origins that may show the portal in a frame.
+    pub frame_ancestors: Vec<String>,
+    /// What the page calls itself.
+    pub name: String,
+    /// Its logo.
+    pub logo: Option<Logo>,
+    /// The colour of links and buttons.
+    pub accent: Option<Colour>,
+    /// Where its users find help.
+    pub support_url: Option<String>,
+    /// The language that it speaks unless the viewer asks for another.
+    pub language: Option<String>,
+}
+
+impl Default for PageSettings {
+    fn default() -> Self {
+        Self {
+            url: None,
+            encrypted: false,
+            lifetime: Lifetime::default(),
+            cookie: None,
+            frame_ancestors: Vec::new(),
+            name: "Hookswitch".to_owned(),
+            logo: None,
+            accent: None,
+            support_url: None,
+            language: None,
+        }
+    }
 }
 
 /// Limits of a body.

@@ -37,7 +37,8 @@ const MOST_OVERLAP: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The subscription with this id, if the request may see it.
 pub(super) fn find(request: &Permitted, id: SubscriptionId) -> Result<Arc<Subscription>, Problem> {
-    let found = request.services().store.subscription(id).filter(|found| request.access.sees(&found.company));
+    let found = request.services().store.subscription(id);
+    let found = found.filter(|found| request.access.sees(&found.company, found.domain.as_ref()));
     found.ok_or_else(|| Problem::not_found("there is no subscription with this id"))
 }
 
@@ -48,7 +49,8 @@ pub(super) fn list(request: &Permitted) -> Result<Reply, Problem> {
     let domain = query.take("domain", Domain::parse);
     let page = query.page(List::Subscriptions);
     query.finish()?;
-    let filter = SubscriptionFilter { company: request.access.narrow(company)?, domain };
+    let (company, domain) = (request.access.narrow(company)?, request.access.narrow_domain(domain)?);
+    let filter = SubscriptionFilter { company, domain };
     let after = page.after.map(SubscriptionId::from_bits);
     let found = request.services().store.subscriptions_page(&filter, after, page.limit);
     let now = (request.services().clock)();
@@ -70,7 +72,8 @@ pub(super) fn show(request: &Permitted, id: SubscriptionId) -> Result<Reply, Pro
 pub(super) async fn create(mut request: Permitted) -> Result<Reply, Problem> {
     request.no_query()?;
     let document = request.json().await?;
-    let change = Change::from_json(document.parse()?, &request.services().catalogue)?;
+    let mut change = Change::from_json(document.parse()?, &request.services().catalogue)?;
+    change.domain = Some(request.access.narrow_domain(change.domain.flatten())?);
     let url = change.url.clone();
     let draft = change.into_draft(request.services().default_ordering)?;
     request.access.own(draft.company())?;
@@ -89,7 +92,10 @@ pub(super) async fn change(mut request: Permitted, id: SubscriptionId) -> Result
     request.no_query()?;
     let before = find(&request, id)?;
     let (_, document) = request.body(&[JSON, MERGE_PATCH]).await?;
-    let change = Change::from_json(document.parse()?, &request.services().catalogue)?;
+    let mut change = Change::from_json(document.parse()?, &request.services().catalogue)?;
+    if let Some(domain) = change.domain.take() {
+        change.domain = Some(request.access.narrow_domain(domain)?);
+    }
     if !change.certificate.is_empty() {
         let after = change.certificate.resolve(before.client_certificate.as_ref())?;
         check_certificate(&request, after.as_ref())?;

@@ -33,6 +33,11 @@ impl<T> Audited<T> {
         self.0
     }
 
+    /// The answer to something that was refused, though not as an error: nothing was done that could be recorded.
+    pub(crate) const fn nothing_done(answer: T) -> Self {
+        Self(answer)
+    }
+
     /// Another answer to the same.
     pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Audited<U> {
         Audited(change(self.0))

@@ -7,15 +7,19 @@ use crate::core::actor::Actor;
 use crate::core::attempt::LogEntry;
 use crate::core::audit::Deed;
 use crate::core::delivery::Delivery;
-use crate::core::event::{EventType, NewEvent};
-use crate::core::id::{AttemptId, ErasureId, EventId, SubscriptionId, TokenId};
+use crate::core::event::{Company, EventType, NewEvent};
+use crate::core::hidden::Hidden;
+use crate::core::id::{AttemptId, ErasureId, EventId, PortalLinkId, SessionId, SubscriptionId, TokenId};
+use crate::core::portal_link::{PortalLink, PortalLinkDraft, PortalLinkText};
+use crate::core::session::Lifetime;
 use crate::core::subscription::{DisabledReason, Secret, Subscription};
 use crate::core::subscription_input::{Change as Patch, Draft};
-use crate::core::token::{Token, TokenDraft, TokenText};
+use crate::core::token::{Token, TokenDraft, TokenHash, TokenText};
 use crate::model::conversations::{PostedMessage, PreparedMessage};
 use crate::model::error::{Outage, StoreError};
 use crate::model::known::KnownDelivery;
 use crate::model::record::ErasureRecord;
+use crate::model::sessions::PortalLinkUse;
 
 /// Called exactly once, when the write is durable or has failed: from the writer thread, from wherever
 /// [`Answers`](crate::engine::Answers) are delivered, or immediately from the caller's thread if the request is
@@ -66,6 +70,8 @@ pub(crate) enum Command {
     Message(Box<PreparedMessage>, Reply<PostedMessage>),
     /// What somebody answers for: it is recorded in the audit, together with its effects.
     By(Box<Actor>, Operation),
+    /// The last request of a session: nobody changes anything by it.
+    TouchSession(SessionId, Reply<()>),
     /// Cancels a delivery of an erasure, which is recorded as a whole. With the reason, as a sentence.
     CancelErased(Box<KnownDelivery>, &'static str, Reply<Delivery>),
     /// The progress of an erasure, which the daemon carries out.
@@ -90,6 +96,13 @@ pub(crate) enum Operation {
     RevokeToken(TokenId, Reply<()>),
     /// Something that changes nothing in the store: a look at a secret, or what was done elsewhere.
     Note(Box<Deed>, Reply<()>),
+    /// For the token that was signed in with, and its company.
+    OpenSession(TokenHash, Option<Company>, Lifetime, Reply<Hidden>),
+    EndSession(SessionId, Reply<()>),
+    /// With the token that makes it.
+    CreatePortalLink(Box<PortalLinkDraft>, TokenHash, Reply<(PortalLink, PortalLinkText)>),
+    UsePortalLink(PortalLinkText, Lifetime, Reply<PortalLinkUse>),
+    RevokePortalLink(PortalLinkId, Reply<()>),
 }
 
 impl Command {
@@ -98,7 +111,7 @@ impl Command {
         match self {
             Self::Accept(events, _) => events.iter().map(|event| event.data.len()).sum(),
             Self::Message(message, _) => message.weight(),
-            Self::By(..) | Self::CancelErased(..) | Self::ErasureProgress(..) => 0,
+            Self::By(..) | Self::TouchSession(..) | Self::CancelErased(..) | Self::ErasureProgress(..) => 0,
         }
     }
 
@@ -114,6 +127,7 @@ impl Command {
             Self::Accept(_, reply) => reply(Err(unavailable)),
             Self::Message(_, reply) => reply(Err(unavailable)),
             Self::By(_, operation) => operation.refuse_with(unavailable),
+            Self::TouchSession(_, reply) => reply(Err(unavailable)),
             Self::CancelErased(_, _, reply) => reply(Err(unavailable)),
             Self::ErasureProgress(_, _, reply) => reply(Err(unavailable)),
         }
@@ -128,6 +142,10 @@ impl Operation {
             Self::Delete(_, reply) | Self::Replay(_, _, reply) => reply(Err(why)),
             Self::CreateToken(_, reply) => reply(Err(why)),
             Self::RevokeToken(_, reply) | Self::Note(_, reply) => reply(Err(why)),
+            Self::OpenSession(_, _, _, reply) => reply(Err(why)),
+            Self::EndSession(_, reply) | Self::RevokePortalLink(_, reply) => reply(Err(why)),
+            Self::CreatePortalLink(_, _, reply) => reply(Err(why)),
+            Self::UsePortalLink(_, _, reply) => reply(Err(why)),
             Self::Discard(_, reply) => reply(Err(why)),
             Self::Retry(_, reply) | Self::Cancel(_, _, reply) => reply(Err(why)),
             Self::Erasure(_, _, reply) => reply(Err(why)),

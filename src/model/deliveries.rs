@@ -75,6 +75,7 @@ fn matches(filter: &DeliveryFilter, delivery: &Delivery) -> bool {
 fn may_match(filter: &DeliveryFilter, delivery: &Delivery) -> bool {
     let accepted = delivery.id.timestamp();
     matches_if_set(filter.subscription.as_ref(), Some(&delivery.subscription))
+        && filter.webhooks.as_ref().is_none_or(|webhooks| webhooks.contains(&delivery.subscription))
         && matches_if_set(filter.event.as_ref(), Some(&delivery.event))
         && matches_if_set(filter.event_type.as_ref(), Some(&delivery.event_type))
         && matches_if_set(filter.call.as_ref(), Some(&delivery.call))

@@ -1,11 +1,17 @@
 //! Filters of lists. `None` in a field matches everything.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use crate::core::attempt::Status;
 use crate::core::audit::Action;
 use crate::core::delivery::State;
 use crate::core::event::{CallId, Company, Domain, EventType, Source};
 use crate::core::id::{DeliveryId, EventId, SubscriptionId};
 use crate::core::time::Timestamp;
+
+/// Some webhooks.
+pub type Webhooks = Arc<BTreeSet<SubscriptionId>>;
 
 /// Which events to list.
 #[derive(Debug, Clone, Default)]
@@ -35,6 +41,8 @@ pub struct DeliveryFilter {
     pub company: Option<Company>,
     /// To this subscription.
     pub subscription: Option<SubscriptionId>,
+    /// To one of these.
+    pub webhooks: Option<Webhooks>,
     /// Of this event.
     pub event: Option<EventId>,
     /// Of events of this type.
@@ -58,6 +66,8 @@ pub struct LogFilter {
     pub domain: Option<Domain>,
     /// Of this subscription.
     pub subscription: Option<SubscriptionId>,
+    /// Of one of these.
+    pub webhooks: Option<Webhooks>,
     /// Of this delivery.
     pub delivery: Option<DeliveryId>,
     /// Of events of this type.

@@ -17,8 +17,8 @@ use crate::model::settings::Settings;
 use crate::model::turn::{Carried, Context, Outcome, Turn};
 use crate::model::view::{Log, View, ViewMut};
 use crate::model::{
-    accept, attempts, audit, conversations, erase, expiry, maintenance, manual, read_ahead, replay, subscriptions,
-    tokens,
+    accept, attempts, audit, conversations, erase, expiry, maintenance, manual, read_ahead, replay, sessions,
+    subscriptions, tokens,
 };
 
 /// An answer waiting for its records to be durable; called with why they are not, if so.
@@ -211,6 +211,10 @@ fn decide_one(turn: &mut Turn<'_>, backlog: &mut Backlog, command: Command, answ
         },
         Command::Message(message, reply) => push_answer(answers, conversations::post(turn, *message), reply),
         Command::By(actor, operation) => decide_operation(turn, &actor, operation, answers),
+        Command::TouchSession(id, reply) => {
+            sessions::touch(turn, id);
+            push_answer(answers, Ok(()), reply);
+        }
         Command::CancelErased(known, why, reply) => push_answer(answers, manual::cancel(turn, *known, why), reply),
         Command::ErasureProgress(id, record, reply) => push_answer(answers, erase::progress(turn, id, *record), reply),
     }
@@ -243,6 +247,17 @@ fn decide_operation(turn: &mut Turn<'_>, actor: &Actor, operation: Operation, an
         O::Probe(entry, reply) => push_audited(answers, Ok(attempts::record_probe(turn, actor, *entry)), reply),
         O::CreateToken(draft, reply) => push_audited(answers, tokens::create(turn, actor, draft), reply),
         O::RevokeToken(id, reply) => push_audited(answers, tokens::revoke(turn, actor, id), reply),
+        O::OpenSession(token, company, lifetime, reply) => {
+            push_audited(answers, Ok(sessions::open(turn, actor, token, company, lifetime)), reply);
+        }
+        O::EndSession(id, reply) => push_audited(answers, sessions::end(turn, actor, id), reply),
+        O::CreatePortalLink(draft, token, reply) => {
+            push_audited(answers, sessions::create_link(turn, actor, *draft, token), reply);
+        }
+        O::UsePortalLink(text, lifetime, reply) => {
+            push_audited(answers, Ok(sessions::use_link(turn, actor, &text, lifetime)), reply);
+        }
+        O::RevokePortalLink(id, reply) => push_audited(answers, sessions::revoke_link(turn, actor, id), reply),
         O::Note(deed, reply) => push_audited(answers, Ok(audit::note(turn, actor, *deed)), reply),
     }
 }

@@ -17,6 +17,7 @@
 //! | an entry of the audit, or its place under a term | none |
 //! | a part of the call report | none: the counts of its hour are lost, and start again |
 //! | a call's milestones | none: later events count as another call |
+//! | a session of the page, a portal link | none: somebody signs in again |
 //!
 //! Other values must be readable: a store that has lost one is not opened, since it would send wrong data or none. A
 //! salvage rebuilds them from the log.
@@ -60,6 +61,10 @@ pub(crate) enum ValueKind {
     Audit,
     /// An entry of the audit under one of its terms.
     AuditTerm,
+    /// A session of the page.
+    Session,
+    /// A portal link.
+    PortalLink,
     /// A pending delivery.
     Owed,
     /// A replay in progress.
@@ -74,7 +79,7 @@ pub(crate) enum ValueKind {
 
 impl ValueKind {
     /// All kinds.
-    pub(crate) const ALL: [Self; 23] = [
+    pub(crate) const ALL: [Self; 25] = [
         Self::Group,
         Self::Counts,
         Self::Discard,
@@ -93,6 +98,8 @@ impl ValueKind {
         Self::Token,
         Self::Audit,
         Self::AuditTerm,
+        Self::Session,
+        Self::PortalLink,
         Self::Owed,
         Self::Replay,
         Self::Subscription,
@@ -121,6 +128,8 @@ impl ValueKind {
             Self::Token => "a token of the API",
             Self::Audit => "an entry of the audit",
             Self::AuditTerm => "the place of an entry of the audit",
+            Self::Session => "a session of the page",
+            Self::PortalLink => "a portal link",
             Self::Owed => "a pending delivery",
             Self::Replay => "a replay",
             Self::Subscription => "a subscription",
@@ -136,6 +145,8 @@ impl ValueKind {
             Self::Audit | Self::AuditTerm => true,
             Self::Thread | Self::Latest | Self::LatestOf | Self::InOrder | Self::Call => true,
             Self::WithoutWebhook => true,
+            // Somebody has to sign in again.
+            Self::Session | Self::PortalLink => true,
             // A repeated post is then accepted as new, once.
             Self::Producer | Self::Message => true,
             Self::Discard | Self::FanOut | Self::Dead | Self::Sequence | Self::Token => false,

@@ -20,6 +20,8 @@
 //! | `Token` | id (u128) | [`TokenRecord`](crate::model::record::TokenRecord) |
 //! | `Audit` | id (u128) | [`AuditRecord`](crate::model::record::AuditRecord) |
 //! | `AuditTerm` | term id (u64, u128) | empty: the entry with this id has the [term](crate::model::term) |
+//! | `Session` | id (u128) | [`SessionRecord`](crate::model::record::SessionRecord) |
+//! | `PortalLink` | id (u128) | [`PortalLinkRecord`](crate::model::record::PortalLinkRecord) |
 //! | `Replay` | number id (u128) | [`ReplayRecord`](crate::model::progress::ReplayRecord) |
 //! | `Subscription` | number piece | a piece of a [`SubscriptionRecord`](crate::model::record::SubscriptionRecord), pieces from 0; version 2 with a client certificate, 3 with its secrets sealed, 4 with later settings |
 //! | `Call` | hash (16 bytes) | [`CallRecord`](crate::model::record::CallRecord) |
@@ -32,7 +34,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::core::call::Place;
 use crate::core::event::{Domain, Source};
-use crate::core::id::{AuditId, DeliveryId, ErasureId, SubscriptionNumber, TokenId};
+use crate::core::id::{AuditId, DeliveryId, ErasureId, PortalLinkId, SessionId, SubscriptionNumber, TokenId};
 use crate::model::key::{Key, ValueKind};
 
 /// The maximum number of pieces of a subscription's record.
@@ -91,6 +93,16 @@ pub(crate) fn audit_term(term: u64) -> Key {
 /// The id at the end of a key of an entry of the audit, or of its place under a term.
 pub(crate) fn audit_in(key: &Key) -> Option<u128> {
     key.rest().last_chunk().map(|id| u128::from_be_bytes(*id))
+}
+
+/// The key of a session of the page.
+pub(crate) fn session(id: SessionId) -> Key {
+    Key::new(ValueKind::Session, id.bits().to_be_bytes().to_vec())
+}
+
+/// The key of a portal link.
+pub(crate) fn portal_link(id: PortalLinkId) -> Key {
+    Key::new(ValueKind::PortalLink, id.bits().to_be_bytes().to_vec())
 }
 
 /// The key of a producer's id of an event.

@@ -6,14 +6,18 @@ use std::sync::{Arc, Mutex};
 
 use crate::core::attempt::Status;
 use crate::core::id::{AttemptId, SubscriptionId, SubscriptionNumber};
+use crate::core::portal_link::PortalLink;
 use crate::core::seal::Keyring;
+use crate::core::session::Session;
 use crate::core::token::Token;
 use crate::model::error::StoreError;
 use crate::model::health::Health;
 use crate::model::key::{Key, ValueKind};
 use crate::model::lock::lock;
 use crate::model::progress::{DiscardRecord, ReplayRecord};
-use crate::model::record::{self, HealthRecord, Kind as _, Logged, Registered, SubscriptionRecord, TokenRecord};
+use crate::model::record::{
+    self, HealthRecord, Kind as _, Logged, PortalLinkRecord, Registered, SessionRecord, SubscriptionRecord, TokenRecord,
+};
 use crate::model::registry::Registry;
 use crate::model::term::Term;
 use crate::model::view::{Log, View, ViewMut, Wanted};
@@ -91,6 +95,20 @@ pub(crate) fn registry(
     for (_, value) in view.scan(&Key::all(ValueKind::Token), None, usize::MAX)? {
         registry.tokens.put(token(&value)?);
     }
+    for (key, value) in view.scan(&Key::all(ValueKind::Session), None, usize::MAX)? {
+        match session(&value) {
+            Some(session) => registry.sessions.put(session),
+            None if unreadable == Unreadable::Fail => view.note_unreadable(&key, None),
+            None => {}
+        }
+    }
+    for (key, value) in view.scan(&Key::all(ValueKind::PortalLink), None, usize::MAX)? {
+        match portal_link(&value) {
+            Some(link) => drop(registry.portal_links.put(link)),
+            None if unreadable == Unreadable::Fail => view.note_unreadable(&key, None),
+            None => {}
+        }
+    }
     registry.without_webhook = CompaniesWithoutWebhook::read(view)?;
     Ok((registry, skipped))
 }
@@ -130,6 +148,16 @@ pub(crate) fn discard(value: &[u8]) -> Result<DiscardRecord, StoreError> {
 pub(crate) fn token(value: &[u8]) -> Result<Token, StoreError> {
     let unreadable = || StoreError::corrupt_state("has a token of the API that cannot be read");
     record::unversioned::<TokenRecord>(value).and_then(TokenRecord::token).ok_or_else(unreadable)
+}
+
+/// The session in a stored value; `None` if it cannot be read.
+pub(crate) fn session(value: &[u8]) -> Option<Session> {
+    record::unversioned::<SessionRecord>(value).and_then(SessionRecord::session)
+}
+
+/// The portal link in a stored value; `None` if it cannot be read.
+pub(crate) fn portal_link(value: &[u8]) -> Option<PortalLink> {
+    record::unversioned::<PortalLinkRecord>(value).and_then(PortalLinkRecord::link)
 }
 
 /// How many log entries are examined to rebuild a subscription's health.

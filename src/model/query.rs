@@ -384,6 +384,7 @@ fn log_matches(filter: &LogFilter, entry: &LogEntry) -> bool {
     matches_if_set(filter.company.as_ref(), Some(&entry.company))
         && matches_if_set(filter.domain.as_ref(), entry.domain.as_ref())
         && matches_if_set(filter.subscription.as_ref(), Some(&entry.subscription))
+        && filter.webhooks.as_ref().is_none_or(|webhooks| webhooks.contains(&entry.subscription))
         && matches_if_set(filter.delivery.as_ref(), entry.delivery.as_ref())
         && matches_if_set(filter.event_type.as_ref(), Some(&entry.event_type))
         && matches_if_set(filter.status.as_ref(), Some(&entry.status))

@@ -30,7 +30,7 @@ pub(crate) fn of_command(command: &Command) -> Vec<Key> {
         | Command::CancelErased(known, ..) => {
             [ValueKind::Owed, ValueKind::Dead].map(|kind| keys::delivery(kind, known.delivery.id)).into()
         }
-        Command::By(..) | Command::ErasureProgress(..) => Vec::new(),
+        Command::By(..) | Command::TouchSession(..) | Command::ErasureProgress(..) => Vec::new(),
     }
 }
 

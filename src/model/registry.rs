@@ -1,4 +1,4 @@
-//! In-memory registry of subscriptions with their state, and of tokens. All of it is also in the view. Secrets are
+//! In-memory registry of subscriptions with their state, of tokens and sessions. All of it is also in the view. Secrets are
 //! opened when a subscription is registered, not by readers.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -7,15 +7,19 @@ use std::sync::{Arc, Mutex};
 
 use crate::core::delivery::State;
 use crate::core::event::{Company, NewEvent};
-use crate::core::id::{SubscriptionId, SubscriptionNumber, TokenId};
+use crate::core::id::{PortalLinkId, SessionId, SubscriptionId, SubscriptionNumber, TokenId};
+use crate::core::portal_link::PortalLink;
 use crate::core::seal::Keyring;
+use crate::core::session::Session;
 use crate::core::subscription::Subscription;
 use crate::core::time::Timestamp;
-use crate::core::token::Token;
+use crate::core::token::{Token, TokenHash};
+use crate::model::by_hash::{ByHash, Hashed};
 use crate::model::health::{Counts, Health};
 use crate::model::lock::lock;
 use crate::model::progress::{DiscardRecord, ReplayRecord};
 use crate::model::record::{Locked, Memory, Registered};
+use crate::model::session_ring::Sessions;
 use crate::model::token_ring::Tokens;
 use crate::model::view::ViewMut;
 use crate::model::without_webhook::CompaniesWithoutWebhook;
@@ -80,6 +84,10 @@ pub(crate) struct Registry {
     pub(crate) without_webhook: CompaniesWithoutWebhook,
     /// The API tokens; shared, since every request looks one up.
     pub(crate) tokens: Arc<Tokens>,
+    /// The page's sessions; shared likewise.
+    pub(crate) sessions: Arc<Sessions>,
+    /// The portal links that have not expired.
+    pub(crate) portal_links: ByHash<PortalLink>,
     /// The number that the next subscription gets.
     pub(crate) next_number: SubscriptionNumber,
 }
@@ -348,6 +356,16 @@ impl Registry {
     }
 }
 
+impl Hashed for PortalLink {
+    fn bits(&self) -> u128 {
+        self.id.bits()
+    }
+
+    fn hash(&self) -> &TokenHash {
+        &self.hash
+    }
+}
+
 /// The changes that records make to the registry. Each locks it only briefly, so that a batch does not block readers.
 impl Memory for Mutex<Registry> {
     fn keys(&self) -> Arc<Keyring> {
@@ -396,6 +414,22 @@ impl Memory for Mutex<Registry> {
 
     fn remove_token(&self, id: TokenId) {
         lock(self).tokens.remove(id);
+    }
+
+    fn put_session(&self, session: Session) {
+        lock(self).sessions.put(session);
+    }
+
+    fn remove_session(&self, id: SessionId) {
+        lock(self).sessions.remove(id);
+    }
+
+    fn put_portal_link(&self, link: PortalLink) {
+        lock(self).portal_links.put(link);
+    }
+
+    fn remove_portal_link(&self, id: PortalLinkId) {
+        lock(self).portal_links.remove(id.bits());
     }
 
     fn note_without_webhook(&self, company: &Company, at: Timestamp, view: &dyn ViewMut) {

@@ -9,7 +9,7 @@
 use std::sync::Mutex;
 
 use crate::core::delivery::Delivery;
-use crate::core::id::{DeliveryId, SubscriptionNumber, TokenId};
+use crate::core::id::{DeliveryId, SessionId, SubscriptionNumber, TokenId};
 use crate::core::time::Timestamp;
 use crate::model::conversations::Threads;
 use crate::model::error::StoreError;
@@ -25,6 +25,7 @@ pub(crate) const fn is_in_memory(kind: ValueKind) -> bool {
     match kind {
         ValueKind::Subscription | ValueKind::Sequence | ValueKind::Health | ValueKind::Counts => true,
         ValueKind::Replay | ValueKind::Discard | ValueKind::Token | ValueKind::WithoutWebhook => true,
+        ValueKind::Session | ValueKind::PortalLink => true,
         // The owner of its subscription has it in a lane.
         ValueKind::Owed => true,
         // The rules by which reads are redacted.
@@ -148,6 +149,14 @@ fn of_registry(
         (ValueKind::Discard, None) => registry.remove_discard(number),
         (ValueKind::Token, Some(value)) => registry.tokens.put(load::token(&value)?),
         (ValueKind::Token, None) => registry.tokens.remove(TokenId::from_bits(trailing_bits(key))),
+        (ValueKind::Session, value) => match value.as_deref().and_then(load::session) {
+            Some(session) => registry.sessions.put(session),
+            None => registry.sessions.remove(SessionId::from_bits(trailing_bits(key))),
+        },
+        (ValueKind::PortalLink, value) => match value.as_deref().and_then(load::portal_link) {
+            Some(link) => drop(registry.portal_links.put(link)),
+            None => drop(registry.portal_links.remove(trailing_bits(key))),
+        },
         (ValueKind::WithoutWebhook, value) => {
             let Some(company) = CompaniesWithoutWebhook::company(key) else { return Ok(()) };
             let at = value.and_then(|value| CompaniesWithoutWebhook::decode(key, &value));

@@ -10,6 +10,7 @@ use crate::model::audit::{self, Audited};
 use crate::model::error::StoreError;
 use crate::model::lock::lock;
 use crate::model::record::{Record, TokenRecord, TokenRevoked};
+use crate::model::sessions;
 use crate::model::token_ring::Tokens;
 use crate::model::turn::{Turn, random_secret};
 
@@ -40,11 +41,12 @@ pub(crate) fn create(
     Ok(audit::write(turn, vec![record], actor, deed, (token, text)))
 }
 
-/// Revokes a token. From here on it is no longer found.
+/// Revokes a token, and ends its sessions. From here on it is no longer found.
 pub(crate) fn revoke(turn: &mut Turn<'_>, actor: &Actor, id: TokenId) -> Result<Audited<()>, StoreError> {
     let token = tokens(turn).get(id).ok_or(StoreError::NotFound)?;
-    let deed = Deed::to_token(Action::TokenRevoke, &token);
-    Ok(audit::write(turn, vec![Record::from(TokenRevoked(id))], actor, deed, ()))
+    let mut records = sessions::end_of_token(turn, &token.hash);
+    records.push(Record::from(TokenRevoked(id)));
+    Ok(audit::write(turn, records, actor, Deed::to_token(Action::TokenRevoke, &token), ()))
 }
 
 /// Persists the uses that are due.

@@ -8,7 +8,7 @@ use crate::model::progress::{DiscardRecord, ReplayRecord};
 use crate::model::receipts::{EventReceipt, MessageReceipt};
 use crate::model::record::{
     AuditRecord, CallRecord, CountsRecord, ErasureRecord, GroupCounts, GroupOutcomes, GroupTimes, HealthRecord,
-    ThreadRecord, TokenRecord, delivery_of, unversioned,
+    PortalLinkRecord, SessionRecord, ThreadRecord, TokenRecord, delivery_of, unversioned,
 };
 
 /// Whether key and value decode completely. A subscription's value is one piece of several; the whole is checked when
@@ -37,6 +37,8 @@ pub(crate) fn is_readable(key: &Key, value: &[u8]) -> bool {
         ValueKind::Token => unversioned::<TokenRecord>(value).is_some_and(|record| record.token().is_some()),
         ValueKind::Audit => length == 16 && is_audited(key, value),
         ValueKind::AuditTerm => length == 24 && value.is_empty(),
+        ValueKind::Session => unversioned::<SessionRecord>(value).is_some_and(|record| record.session().is_some()),
+        ValueKind::PortalLink => unversioned::<PortalLinkRecord>(value).is_some_and(|record| record.link().is_some()),
         ValueKind::Replay => unversioned::<ReplayRecord>(value).is_some(),
         ValueKind::Subscription => !value.is_empty(),
         ValueKind::Call => {

@@ -49,12 +49,16 @@ impl Store {
 }
 
 impl Acting {
-    fn push(&self, operation: Operation) -> Result<(), Busy> {
+    pub(crate) fn push(&self, operation: Operation) -> Result<(), Busy> {
         self.store.push(Command::By(Box::new(self.actor.clone()), operation))
     }
 
     /// As [`Acting::push`], unless the disk is full.
-    fn push_addition<T>(&self, operation: impl FnOnce(Reply<T>) -> Operation, reply: Reply<T>) -> Result<(), Busy> {
+    pub(crate) fn push_addition<T>(
+        &self,
+        operation: impl FnOnce(Reply<T>) -> Operation,
+        reply: Reply<T>,
+    ) -> Result<(), Busy> {
         match self.store.admit_small() {
             Ok(()) => self.push(operation(reply)),
             Err(refusal) => {

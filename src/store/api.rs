@@ -20,6 +20,7 @@ use crate::model::key::ValueKind;
 use crate::model::lock::lock;
 use crate::model::page::{DeliveryCursor, Page, Reads};
 use crate::model::registry::{Registry, SubscriptionState};
+use crate::model::session_ring::Sessions;
 use crate::model::token_ring::Tokens;
 use crate::model::view::{Log, View};
 use crate::model::{keys, query, record, replay};
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) registry: Arc<Mutex<Registry>>,
     pub(crate) tokens: Arc<Tokens>,
+    pub(crate) sessions: Arc<Sessions>,
     /// Recently used SMS threads.
     pub(crate) threads: Arc<Mutex<Threads>>,
     /// The maximum size of the data of a raised event.
@@ -101,6 +103,11 @@ impl Store {
     /// The in-memory tokens.
     pub(crate) fn token_ring(&self) -> &Tokens {
         &self.shared.tokens
+    }
+
+    /// The in-memory sessions.
+    pub(crate) fn session_ring(&self) -> &Sessions {
+        &self.shared.sessions
     }
 
     /// For tests: the engine's internals.
@@ -295,7 +302,10 @@ fn waiting_for(registry: &Registry, filter: &DeliveryFilter, state: State) -> Ve
         _ => counts.failed > 0,
     };
     let wanted = |candidate: &&SubscriptionState| {
-        has_any(&candidate.counts) && filter.subscription.is_none_or(|id| id == candidate.subscription.id)
+        let id = candidate.subscription.id;
+        has_any(&candidate.counts)
+            && filter.subscription.is_none_or(|wanted| wanted == id)
+            && filter.webhooks.as_ref().is_none_or(|webhooks| webhooks.contains(&id))
     };
     let number = |state: &SubscriptionState| state.subscription.number;
     let mut numbers: Vec<SubscriptionNumber> = match &filter.company {

@@ -14,6 +14,7 @@ mod oldest;
 mod ops;
 mod report;
 mod running;
+mod sessions;
 mod statuses;
 mod tokens;
 
@@ -30,12 +31,15 @@ pub use crate::model::command::{Accepted, AttemptResult, Busy, Replay, Reply};
 pub use crate::model::conversations::{ConversationFilter, PostedMessage, PreparedMessage, Shown as ShownConversation};
 pub use crate::model::erasure::Erasure;
 pub use crate::model::error::{Outage, StoreError};
-pub use crate::model::filter::{AuditFilter, DeliveryFilter, EventFilter, LogFilter, ReplayFilter, ReportFilter};
+pub use crate::model::filter::{
+    AuditFilter, DeliveryFilter, EventFilter, LogFilter, ReplayFilter, ReportFilter, Webhooks,
+};
 pub use crate::model::health::{Counts, Health};
 pub use crate::model::known::{KnownDelivery, KnownEvent};
 pub use crate::model::notice::{Committed, StoreEvent};
 pub use crate::model::page::{DeliveryCursor, Page, Reads};
 pub use crate::model::retention::{Reclaim, Rules as Retention};
+pub use crate::model::sessions::{OpenedSession, PortalLinkUse};
 pub use crate::model::settings::Settings;
 pub use acting::Acting;
 pub use api::Store;

@@ -90,11 +90,15 @@ impl Store {
 
     fn with(parts: Parts, opened: Opened, settings: Settings) -> OpenedStore {
         let Parts { engine, registry, .. } = parts;
-        let tokens = lock(&registry).tokens.clone();
+        let (tokens, sessions) = {
+            let registry = lock(&registry);
+            (registry.tokens.clone(), registry.sessions.clone())
+        };
         let shared = Shared {
             engine,
             registry,
             tokens,
+            sessions,
             threads: Arc::default(),
             max_data_bytes: settings.max_data_bytes,
             #[cfg(test)]

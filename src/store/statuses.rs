@@ -1,6 +1,7 @@
 //! Subscriptions with their state, page by page: nobody reads twenty thousand at once, because the writer waits while
 //! the registry is locked for reading.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::core::event::{Company, Domain};
@@ -47,6 +48,13 @@ impl SubscriptionStatus {
 }
 
 impl Store {
+    /// The subscriptions of a company that are for this domain alone.
+    pub fn subscriptions_of_domain(&self, company: &Company, domain: &Domain) -> BTreeSet<SubscriptionId> {
+        let registry = lock(&self.shared.registry);
+        let of_company = registry.of_company(company).map(|state| &state.subscription);
+        of_company.filter(|one| one.domain.as_ref() == Some(domain)).map(|one| one.id).collect()
+    }
+
     /// A page of subscriptions in order of creation, limited by the size of their settings.
     pub fn subscriptions_page(
         &self,

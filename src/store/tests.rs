@@ -14,7 +14,8 @@ use crate::core::seal::Keyring;
 use crate::core::subscription::{DisabledReason, Subscription};
 use crate::core::subscription_input::{Change as Patch, Draft};
 use crate::core::time::Timestamp;
-use crate::engine::embedded::kv::stored_key::{POSITION, stored};
+use crate::engine::embedded::kv::stored_key::stored;
+use crate::engine::embedded::kv::{CheckpointMeta, Kv};
 use crate::model::key::{Key, ValueKind};
 use crate::model::keys;
 
@@ -29,6 +30,7 @@ mod derived;
 mod erasures;
 mod fan_out;
 mod frozen;
+mod frozen_sessions;
 mod lists;
 mod offline;
 mod oldest;
@@ -203,7 +205,7 @@ fn an_inconsistent_directory_is_refused_and_unchanged() {
     let cases: [(&str, Spoil, &str); 10] = [
         (
             "a newer format",
-            |dir| std::fs::write(dir.join("FORMAT"), "hookswitch data, format 4\n").unwrap(),
+            |dir| std::fs::write(dir.join("FORMAT"), "hookswitch data, format 5\n").unwrap(),
             "newer hookswitch",
         ),
         ("a foreign FORMAT", |dir| std::fs::write(dir.join("FORMAT"), "something\n").unwrap(), "FORMAT"),
@@ -256,7 +258,7 @@ fn a_flipped_bit_that_makes_sled_panic_is_refused_and_leaves_the_directory_uncha
     let Open { store, running, .. } = open(dir.path());
     ask(|reply| store.by(anyone()).create_subscription(draft("acme"), reply)).unwrap();
     // Enough for several segments: in a small database sled mistakes damage for its torn end.
-    for batch in 0..10 {
+    for batch in 0..40 {
         let named = |n: i32| event(&format!("c{n}"), Some(&format!("{batch}-{n}")));
         accept(&store, (0..400).map(named).collect());
     }
@@ -351,20 +353,21 @@ fn contents(dir: &Path) -> std::collections::BTreeMap<std::path::PathBuf, (usize
 fn cut_short(early: &Path, late: &Path) {
     // It is written only once a checkpoint is complete.
     std::fs::copy(early.join("state/reached"), late.join("state/reached")).unwrap();
-    let open = |dir: &Path| sled::Config::new().path(dir.join("state")).flush_every_ms(None).open().unwrap();
-    let (early, late) = (open(early), open(late));
-    late.remove(stored(&Key::all(ValueKind::Counted))).unwrap();
-    late.remove(POSITION).unwrap();
+    let (early, late) = (state(early), state(late));
+    let position = early.applied().unwrap().unwrap();
     let counts = [1, 2, 3].map(|number| stored(&keys::counts(SubscriptionNumber::new(number))));
-    for key in &counts {
-        late.remove(key).unwrap();
-    }
-    for key in [stored(&Key::all(ValueKind::Counted)), POSITION.to_vec()].into_iter().chain(counts) {
-        if let Some(value) = early.get(&key).unwrap() {
-            late.insert(key, value).unwrap();
+    for key in [stored(&Key::all(ValueKind::Counted))].into_iter().chain(counts) {
+        match early.get(&key).unwrap() {
+            Some(value) => late.put(key, value),
+            None => late.remove(key),
         }
     }
-    late.flush().unwrap();
+    late.checkpoint(&CheckpointMeta { position, ..CheckpointMeta::default() }).unwrap();
+}
+
+/// The state database of a data directory that no store has open.
+fn state(dir: &Path) -> Kv {
+    Kv::open(sled::Config::new().path(dir.join("state")).flush_every_ms(None).open().unwrap()).unwrap()
 }
 
 #[test]

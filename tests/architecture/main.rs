@@ -84,7 +84,12 @@ const RESERVED: &[Reserved] = &[
     },
     Reserved {
         words: &["bincode"],
-        places: &["src/model/record/", "src/model/progress.rs", "src/engine/embedded/position.rs"],
+        places: &[
+            "src/model/record/",
+            "src/model/progress.rs",
+            "src/engine/embedded/position.rs",
+            "src/engine/embedded/kv/manifest.rs",
+        ],
         instead: "make it a record of `model::record`",
     },
     Reserved {

@@ -54,6 +54,13 @@ export const tests = {
     await row.getByRole("button", { name: "Revoke" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
     await row.waitFor({ state: "detached" });
+    // Another browser, signed in and out from here.
+    const other = await stage.page({ at: "/keys" });
+    await page.reload();
+    await page.getByRole("button", { name: /^End/ }).click();
+    await page.getByRole("button", { name: /^End/ }).waitFor({ state: "detached" });
+    await other.reload();
+    await other.getByRole("heading", { name: "Sign in" }).waitFor();
     assert.equal((await stage.api("GET", "/v1/tokens")).items.length, 1);
   },
 

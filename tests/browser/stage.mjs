@@ -1,7 +1,7 @@
 // The fixture of a test: a daemon with an empty directory, receivers, and a browser, signed in or not.
 
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -11,16 +11,17 @@ import assert from "node:assert/strict";
 const require = createRequire(join(process.env.NODE_PATH ?? process.cwd(), "x.js"));
 const { chromium } = require("playwright-core");
 const axeSource = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
-const DOCS = join(import.meta.dirname, "../../src/http/page/docs");
+export const DOCS = join(import.meta.dirname, "../../src/http/page/docs");
 // Longer than any successful step takes.
 const PATIENCE = 15_000;
 
+const QUIET = ["--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+
 let browser;
 async function launched() {
-  const quiet = ["--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
   if (!browser?.isConnected()) {
     const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-    browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", ...quiet] });
+    browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", ...QUIET] });
   }
   return browser;
 }
@@ -37,22 +38,36 @@ export class Stage {
     stage.noise = [];
     stage.contexts = [];
     stage.receivers = [];
-    const data = join(stage.home, "data");
-    stage.daemon = spawn(binary, ["serve", "--data-dir", data, "--listen", "127.0.0.1:0", "--allow", "127.0.0.0/8"], {
+    stage.binary = binary;
+    await stage.start({});
+    return stage;
+  }
+
+  /** Starts the daemon with these variables beside the usual ones. */
+  async start(variables) {
+    const data = join(this.home, "data");
+    this.output = "";
+    this.daemon = spawn(this.binary, ["serve", "--data-dir", data, "--listen", "127.0.0.1:0", "--allow", "127.0.0.0/8"], {
       env: {
         PATH: process.env.PATH,
         HOOKSWITCH_RETRY__INITIAL_DELAY: "200ms",
         HOOKSWITCH_SENDERS__TIMEOUT: "1s",
         HOOKSWITCH_SENDERS__CONNECT_TIMEOUT: "1s",
+        ...variables,
       },
     });
-    const gather = (bytes) => (stage.output += bytes);
-    stage.daemon.stdout.on("data", gather);
-    stage.daemon.stderr.on("data", gather);
-    await stage.until("the daemon to listen", () => /listening on (\S+)/.exec(stage.output));
-    stage.url = /listening on (\S+)/.exec(stage.output)[1];
-    stage.token = readFileSync(join(data, "admin.token"), "utf8").trim();
-    return stage;
+    const gather = (bytes) => (this.output += bytes);
+    this.daemon.stdout.on("data", gather);
+    this.daemon.stderr.on("data", gather);
+    await this.until("the daemon to listen", () => /listening on (\S+)/.exec(this.output));
+    this.url = /listening on (\S+)/.exec(this.output)[1];
+    this.token = readFileSync(join(data, "admin.token"), "utf8").trim();
+  }
+
+  /** Starts the daemon anew, with these variables. */
+  async restart(variables) {
+    await this.end();
+    await this.start(variables);
   }
 
   /** Waits until `look` returns something truthy; returns it. */
@@ -171,15 +186,43 @@ export class Stage {
     return `--- the daemon said\n${this.output}--- the console said\n${this.noise.join("\n")}`;
   }
 
+  async end() {
+    const ended = new Promise((resolve) => this.daemon.once("exit", resolve));
+    this.daemon.kill("SIGKILL");
+    await ended;
+  }
+
+  /** A browser that blocks cookies of third parties, as many people set it. */
+  async strictBrowser(options = {}) {
+    const profile = mkdtempSync(join(this.home, "profile-"));
+    mkdirSync(join(profile, "Default"));
+    const preferences = { profile: { cookie_controls_mode: 1, block_third_party_cookies: true } };
+    writeFileSync(join(profile, "Default", "Preferences"), JSON.stringify(preferences));
+    const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
+    const args = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", ...QUIET];
+    const context = await chromium.launchPersistentContext(profile, {
+      executablePath,
+      args,
+      viewport: { width: 1280, height: 900 },
+      locale: "en-GB",
+      timezoneId: "Europe/Berlin",
+      reducedMotion: "reduce",
+      ...options,
+    });
+    context.setDefaultTimeout(PATIENCE);
+    context.on("console", (message) => message.type() === "error" && this.noise.push(`console: ${message.text()}`));
+    context.on("weberror", (error) => this.noise.push(`error: ${error.error().message}`));
+    this.contexts.push(context);
+    return context;
+  }
+
   async close() {
     for (const context of this.contexts) await context.close().catch(() => {});
     for (const server of this.receivers) {
       server.closeAllConnections();
       server.close();
     }
-    const ended = new Promise((resolve) => this.daemon.once("exit", resolve));
-    this.daemon.kill("SIGKILL");
-    await ended;
+    await this.end();
     rmSync(this.home, { recursive: true, force: true });
   }
 }

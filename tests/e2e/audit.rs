@@ -31,6 +31,9 @@ const ACTIONS: &[(&str, Option<&str>)] = &[
     ("POST /v1/deliveries/{id}/cancel", Some("delivery.cancel")),
     ("POST /v1/tokens", Some("token.create")),
     ("DELETE /v1/tokens/{id}", Some("token.revoke")),
+    ("DELETE /v1/sessions/{id}", Some("session.end")),
+    ("POST /v1/portal-links", Some("portal_link.create")),
+    ("DELETE /v1/portal-links/{id}", Some("portal_link.revoke")),
     ("GET /v1/backup", Some("backup.take")),
 ];
 

@@ -9,7 +9,7 @@ use crate::receiver::{Answer, Receiver};
 
 /// Runs a command that talks to `daemon`.
 #[track_caller]
-fn talk(daemon: &Daemon, arguments: &[&str]) -> Exit {
+pub(crate) fn talk(daemon: &Daemon, arguments: &[&str]) -> Exit {
     run(to(daemon, arguments))
 }
 
@@ -223,4 +223,27 @@ fn messages_are_posted_and_their_thread_is_shown() {
         assert!(places[0].is_some() && places[0] < places[1], "{screen}");
     }
     talk(&daemon, &["conversations", "c-18", "--company", "acme"]).expect(1);
+}
+
+#[test]
+fn a_portal_link_and_its_session_on_the_command_line() {
+    let daemon = Daemon::start();
+    let create = ["portal-link", "create", "--company", "acme", "--user", "Dana", "--expires", "2m"];
+    let made = talk(&daemon, &create).expect(0);
+    let of = |name: &str| {
+        let line = made.stdout.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("{made:?}")).trim().to_owned()
+    };
+    crate::page::Browser::open(&daemon).open_link(&of("link")).expect(200);
+    assert!(made.stderr.contains("once"), "{made:?}");
+    let shown = talk(&daemon, &["session", "list", "--company", "acme"]).expect(0).stdout;
+    assert!(shown.contains("Dana") && shown.contains("portal"), "{shown}");
+    let session =
+        listed(&talk(&daemon, &["session", "list", "--json"]).expect(0))[0]["id"].as_str().unwrap().to_owned();
+    talk(&daemon, &["session", "end", &session]).expect(0);
+    assert_eq!(listed(&talk(&daemon, &["session", "list", "--json"]).expect(0)).len(), 0);
+    talk(&daemon, &["session", "end", &session]).expect(1);
+    talk(&daemon, &["portal-link", "revoke", &of("id")]).expect(0);
+    let refused = talk(&daemon, &["portal-link", "create", "--company", "acme", "--role", "ingest"]).expect(1);
+    assert!(refused.stderr.contains("/role"), "{refused:?}");
 }

@@ -55,6 +55,7 @@ mod page;
 mod pause;
 #[path = "../harness/platform.rs"]
 mod platform;
+mod portal;
 mod posted;
 mod postgres;
 mod postgres_retention;
@@ -72,6 +73,7 @@ mod sealed;
 mod secrets;
 mod secure_receivers;
 mod service;
+mod sessions;
 mod several;
 mod space;
 #[path = "../harness/stand_ins.rs"]

@@ -265,7 +265,7 @@ fn in_directory(home: Home) -> Home {
 #[test]
 fn directories_of_older_versions_are_moved_there_and_back() {
     let Some(cluster) = cluster() else { return };
-    for version in ["v1", "v2", "v3"] {
+    for version in ["v1", "v2", "v3", "v4"] {
         let frozen = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/frozen").join(version);
         let home = in_directory(thawed_from(&frozen));
         move_in(&home, &cluster, version).expect(0);

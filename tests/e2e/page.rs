@@ -2,8 +2,9 @@
 
 use crate::client::{Client, Reply};
 use crate::daemon::Daemon;
+use crate::engine::has_directory;
 use crate::receiver::{Answer, Receiver};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
@@ -15,18 +16,63 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    fn open(daemon: &Daemon) -> Self {
+    pub(crate) fn open(daemon: &Daemon) -> Self {
         let client = Client::new(daemon.address, None);
         Self { client, origin: format!("http://{}", daemon.address), cookie: String::new() }
     }
 
     #[track_caller]
     pub(crate) fn signed_in(daemon: &Daemon) -> Self {
+        Self::signed_in_with(daemon, &daemon.home().token())
+    }
+
+    #[track_caller]
+    pub(crate) fn signed_in_with(daemon: &Daemon, token: &str) -> Self {
         let mut browser = Self::open(daemon);
-        let reply = browser.sign_in(&daemon.home().token()).expect(303);
-        let cookie = reply.header("set-cookie").unwrap_or_else(|| panic!("no cookie: {reply:?}"));
-        browser.cookie = cookie.split(';').next().unwrap().to_owned();
+        let reply = browser.sign_in(token).expect(303);
+        browser.take_cookie(&reply);
         browser
+    }
+
+    /// The same browser at another daemon, which has another port here and the same address behind a balancer.
+    pub(crate) fn at(&self, daemon: &Daemon) -> Self {
+        Self { cookie: self.cookie.clone(), ..Self::open(daemon) }
+    }
+
+    /// The same session under the name that the cookie has at this daemon, which listens on another port than before.
+    pub(crate) fn renamed(mut self, daemon: &Daemon) -> Self {
+        let (name, value) = self.cookie.split_once('=').unwrap();
+        let (name, _) = name.rsplit_once('_').unwrap();
+        if has_directory() {
+            self.cookie = format!("{name}_{}={value}", daemon.address.port());
+        }
+        self
+    }
+
+    #[track_caller]
+    fn take_cookie(&mut self, reply: &Reply) {
+        let cookie = reply.header("set-cookie").unwrap_or_else(|| panic!("no cookie: {reply:?}"));
+        self.cookie = cookie.split(';').next().unwrap().to_owned();
+    }
+
+    /// What the script of the portal does with the address of a link.
+    pub(crate) fn open_link(&mut self, url: &str) -> Reply {
+        let (_, link) = url.split_once("/portal#").unwrap_or_else(|| panic!("no portal link: {url}"));
+        let reply = self.post("/portal", &json!({"link": link}));
+        if reply.status == 200 {
+            self.take_cookie(&reply);
+        }
+        reply
+    }
+
+    /// A request of a script of the page.
+    pub(crate) fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+        let own = [("cookie", self.cookie.as_str()), ("origin", &self.origin), ("x-hookswitch-page", "1")];
+        self.client.request(method, path, &[own.as_slice(), headers].concat(), body)
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Reply {
+        self.send("POST", path, &[("content-type", "application/json")], body.to_string().as_bytes())
     }
 
     fn sign_in(&self, token: &str) -> Reply {
@@ -203,7 +249,7 @@ fn every_page_keeps_to_itself() {
         assert!(!text.contains(" style=\"") && !text.contains("<script>") && !text.contains(" onclick="), "{text}");
     }
     let activity = browser.get("/activity?action=session.begin").expect(200).text();
-    assert!(activity.contains("<h1>Activity</h1>") && activity.contains("Nothing found"), "{activity}");
+    assert!(activity.contains("<h1>Activity</h1>") && activity.contains("session.begin<span"), "{activity}");
     let missing = browser.get("/webhooks/sub_01K40000000000000000000000").expect(404);
     assert!(missing.text().contains("<h1>Not found</h1>"), "{missing:?}");
     browser.get("/webhooks?cursor=nonsense").expect(422);

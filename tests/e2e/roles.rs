@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Client, Reply};
 use crate::daemon::Daemon;
+use crate::page::Browser;
 use crate::platform::{COMPANY, event};
 use crate::receiver::Receiver;
 
@@ -84,6 +85,8 @@ pub(crate) struct Things {
     delivery: String,
     entry: String,
     token: String,
+    session: String,
+    link: String,
 }
 
 impl Things {
@@ -97,12 +100,18 @@ impl Things {
         let entry = daemon.wait_for_list("/v1/log", 1)[0]["id"].as_str().expect("an id").to_owned();
         let delivery = daemon.list("/v1/deliveries")[0]["id"].as_str().expect("an id").to_owned();
         let token = daemon.api().post("/v1/tokens", &json!({"role": "read", "company": COMPANY})).expect(201).json();
+        let link =
+            |daemon: &Daemon| daemon.api().post("/v1/portal-links", &json!({"company": COMPANY})).expect(201).json();
+        Browser::open(daemon).open_link(link(daemon)["url"].as_str().expect("an address")).expect(200);
+        let session = daemon.list("/v1/sessions")[0]["id"].as_str().expect("an id").to_owned();
+        let link = link(daemon);
         let id = |document: &Value| document["id"].as_str().expect("an id").to_owned();
-        Self { event: id(&accepted), subscription, delivery, entry, token: id(&token) }
+        Self { event: id(&accepted), subscription, delivery, entry, token: id(&token), session, link: id(&link) }
     }
 
-    fn ids(&self) -> [&str; 6] {
-        [&self.event, &self.subscription, &self.delivery, &self.entry, &self.token, CALL]
+    fn ids(&self) -> [&str; 8] {
+        let Self { event, subscription, delivery, entry, token, session, link } = self;
+        [event, subscription, delivery, entry, token, session, link, CALL]
     }
 
     /// `path` with the ids of these resources, and with ids that do not exist.
@@ -113,6 +122,8 @@ impl Things {
             "deliveries" => &self.delivery,
             "log" => &self.entry,
             "tokens" => &self.token,
+            "sessions" => &self.session,
+            "portal-links" => &self.link,
             "event-types" => "call.new",
             _ => CALL,
         };
@@ -211,4 +222,110 @@ fn every_operation_enforces_its_roles_and_companies() {
             must_do(&format!("{at} as {role}"), &operation.call(client, &there), operation);
         }
     }
+}
+
+/// What somebody who came by a portal link may ask for.
+const IN_PORTAL: [&str; 26] = [
+    "GET /v1/events",
+    "GET /v1/events/{id}",
+    "GET /v1/event-types",
+    "GET /v1/event-types/{type}",
+    "GET /v1/conversations",
+    "GET /v1/conversations/{call_id}",
+    "GET /v1/subscriptions",
+    "POST /v1/subscriptions",
+    "GET /v1/subscriptions/{id}",
+    "PATCH /v1/subscriptions/{id}",
+    "DELETE /v1/subscriptions/{id}",
+    "GET /v1/subscriptions/{id}/secret",
+    "GET /v1/subscriptions/{id}/events",
+    "POST /v1/preview",
+    "GET /v1/presets",
+    "GET /v1/deliveries",
+    "GET /v1/deliveries/{id}",
+    "POST /v1/deliveries/{id}/retry",
+    "POST /v1/deliveries/{id}/cancel",
+    "GET /v1/log",
+    "GET /v1/log/{id}",
+    "GET /v1/calls",
+    "GET /v1/calls/{call_id}",
+    "GET /v1/report/calls",
+    "POST /v1/test",
+    "GET /openapi.json",
+];
+/// The same below one subscription.
+const BELOW_SUBSCRIPTION: [&str; 5] = ["rotate-secret", "test", "handshake", "replay", "discard"];
+
+fn is_in_portal(at: &str) -> bool {
+    let below = |name: &&str| at == format!("POST /v1/subscriptions/{{id}}/{name}");
+    IN_PORTAL.contains(&at) || BELOW_SUBSCRIPTION.iter().any(below)
+}
+
+/// A visitor's request for an operation.
+fn visit(browser: &Browser, operation: &Operation, path: &str) -> Reply {
+    let path = format!("{path}{}", operation.query);
+    match &operation.body {
+        Some((media, body)) => browser.send(&operation.method, &path, &[("content-type", media)], body.as_bytes()),
+        None => browser.send(&operation.method, &path, &[], b""),
+    }
+}
+
+/// Every operation by those who came by a portal link: of each role, of the company of the resources, of another company,
+/// and of a domain of the company that nothing is of.
+#[test]
+fn every_operation_enforces_what_a_portal_link_gives() {
+    let daemon = Daemon::start();
+    let receiver = Receiver::willing();
+    let things = Things::of(&daemon, &receiver);
+    let description = Client::new(daemon.address, None).get("/openapi.json").expect(200).json();
+    let visitor = |company: &str, role: &str, domain: Option<&str>| {
+        let settings = json!({"company": company, "role": role, "domain": domain});
+        let made = daemon.api().post("/v1/portal-links", &settings).expect(201).json();
+        let mut browser = Browser::open(&daemon);
+        browser.open_link(made["url"].as_str().expect("an address")).expect(200);
+        browser
+    };
+    let of = |company, domain| ["read", "admin"].map(|role| (role, visitor(company, role, domain)));
+    let (own, foreign, elsewhere) = (of(COMPANY, None), of(OTHER, None), of(COMPANY, Some("nothing.acme.example")));
+    let mut in_portal = 0;
+    for operation in operations(&description).iter().filter(|operation| !operation.roles.is_empty()) {
+        let at = format!("{} {}", operation.method, operation.path);
+        let (there, nowhere) = things.fill(&operation.path);
+        let may = |role: &str| operation.roles.iter().any(|known| known == role);
+        for (role, browser) in own.iter().chain(&foreign).chain(&elsewhere) {
+            if !is_in_portal(&at) || !may(role) {
+                let _ = visit(browser, operation, &there).expect_problem(&[403]);
+            }
+        }
+        if !is_in_portal(&at) {
+            continue;
+        }
+        in_portal += 1;
+        for (place, (role, browser)) in
+            foreign.iter().map(|one| ("company", one)).chain(elsewhere.iter().map(|one| ("domain", one)))
+        {
+            let at = format!("{at} as {role} of another {place}");
+            if !may(role) || (place == "domain" && operation.method == "POST" && operation.path == "/v1/subscriptions")
+            {
+                continue;
+            }
+            let reply = visit(browser, operation, &there);
+            if place == "company" && operation.names_company() {
+                let _ = reply.expect_problem(&[403]);
+            } else if operation.is_of_one() {
+                let real = reply.expect_problem(&[404]);
+                let made_up = visit(browser, operation, &nowhere).expect_problem(&[404]);
+                assert_eq!(real, made_up, "{at}: one can tell what there is");
+            } else {
+                must_do(&at, &reply, operation);
+                for id in things.ids() {
+                    assert!(!reply.text().contains(id), "{at} shows {id}: {reply:?}");
+                }
+            }
+        }
+        for (role, browser) in own.iter().filter(|(role, _)| may(role)) {
+            must_do(&format!("{at} as {role} of the company"), &visit(browser, operation, &there), operation);
+        }
+    }
+    assert_eq!(in_portal, IN_PORTAL.len() - 1 + BELOW_SUBSCRIPTION.len(), "all of them are described");
 }

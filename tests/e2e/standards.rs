@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use ring::signature::{ED25519, UnparsedPublicKey};
 use serde_json::{Value, json};
 
+use crate::cli::talk;
 use crate::daemon::Daemon;
 use crate::platform::event;
 use crate::receiver::{Answer, Received, Receiver};
@@ -96,6 +97,14 @@ fn a_receiver_is_asked_for_permission_on_request() {
     assert_eq!((asked.header("webhook-request-rate"), asked.body().len()), (Some("300"), 0));
     let no = ask(&receiver.url("/no"));
     assert!(no["allowed"] == false && no["message"].as_str().unwrap().contains("405"), "{no}");
+    for (path, exit, words) in [("/yes", 0, "120 requests a minute"), ("/no", 1, "405 to OPTIONS")] {
+        let made = daemon.subscribe(&receiver.url(path), json!({}));
+        let line = ["subscription", "handshake", &made.id, "--origin", "events.acme.example"];
+        let said = talk(&daemon, &line).expect(exit);
+        assert!(format!("{}{}", said.stdout, said.stderr).contains(words), "{said:?}");
+        let said = talk(&daemon, &[&line[..], &["--json"]].concat()).expect(exit);
+        assert_eq!(said.json()["allowed"], exit == 0, "{said:?}");
+    }
     let refused = ask("http://127.0.0.1:1/");
     assert_eq!((&refused["allowed"], &refused["error"]), (&json!(false), &json!("connection_refused")));
     let made = daemon.subscribe(&receiver.url("/yes"), json!({}));

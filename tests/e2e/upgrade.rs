@@ -1,7 +1,7 @@
 //! A data directory of an earlier build, opened by this one with everything in it; a newer one is refused.
 //!
-//! `tests/frozen/v3/` is written by `cargo test --lib store::tests::frozen -- --ignored`, as `v1/` and `v2/` were by
-//! earlier builds.
+//! `tests/frozen/v4/` is written by `cargo test --lib store::tests::frozen -- --ignored`, as the others were by earlier
+//! builds.
 
 use std::path::{Path, PathBuf};
 
@@ -110,7 +110,7 @@ fn a_directory_of_the_first_format_is_opened_with_everything_in_it() {
     let home = open_frozen("v1");
     // New records are in a file of the new format, which an older hookswitch refuses.
     let marker = std::fs::read_to_string(home.data().join("FORMAT")).expect("FORMAT");
-    assert_eq!(marker, "hookswitch data, format 3\n");
+    assert_eq!(marker, "hookswitch data, format 4\n");
     let versions: Vec<u8> = (1..=4)
         .map(|number| std::fs::read(home.data().join(format!("journal/{number:06}.log"))).expect("a journal file")[8])
         .collect();
@@ -127,7 +127,7 @@ fn a_directory_of_the_second_format_is_opened_with_everything_in_it() {
     let logs = journal.iter().filter(|(path, _)| path.extension().is_some_and(|extension| extension == "log"));
     assert!(logs.count() == 3, "it goes on in the file that was written last");
     let marker = std::fs::read_to_string(home.data().join("FORMAT")).expect("FORMAT");
-    assert_eq!(marker, "hookswitch data, format 3\n", "an older hookswitch is told that files may be compressed");
+    assert_eq!(marker, "hookswitch data, format 4\n", "an older hookswitch is told that it cannot read this");
 }
 
 #[test]
@@ -163,12 +163,22 @@ fn a_directory_with_owners_and_an_audit_is_opened_with_both() {
 }
 
 #[test]
+fn a_directory_of_the_fourth_format_is_opened_with_everything_in_it() {
+    if left_out() {
+        return;
+    }
+    let home = open_frozen("v4");
+    let marker = std::fs::read_to_string(home.data().join("FORMAT")).expect("FORMAT");
+    assert_eq!(marker, "hookswitch data, format 4\n");
+}
+
+#[test]
 fn a_newer_directory_is_refused_and_left_as_it_is() {
     if left_out() {
         return;
     }
     let home = thawed();
-    std::fs::write(home.data().join("FORMAT"), "hookswitch data, format 4\n").expect("written");
+    std::fs::write(home.data().join("FORMAT"), "hookswitch data, format 5\n").expect("written");
     let before = contents(&home.data());
     let refused = home.refused_start().expect(74);
     assert!(refused.stderr.contains("newer hookswitch"), "{refused:?}");

@@ -1,6 +1,7 @@
 //! `subscription …`: the registered webhooks.
 
 mod backlog;
+mod handshake;
 mod settings;
 
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -59,6 +60,7 @@ enum Command {
     /// Print the secret that signatures are checked with
     Secret(One),
     RotateSecret(RotateSecret),
+    Handshake(handshake::Handshake),
 }
 
 /// Register a webhook; prints its id and its secret
@@ -215,6 +217,7 @@ impl Subscription {
             Command::Disable(Named { id }) => switch(&client, &id, false, out),
             Command::Replay(command) => command.run(&client, out),
             Command::Discard(command) => command.run(&client, out),
+            Command::Handshake(command) => command.run(&client, out),
             Command::Secret(One { id, json }) => {
                 write_secret(&client.get(&format!("{}/secret", subscription_path(&id)))?, json, out)
             }

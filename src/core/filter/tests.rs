@@ -1,6 +1,6 @@
 //! Filters: what they let through, and what they make of bad input.
 
-use proptest::prelude::*;
+mod generated;
 
 use super::*;
 use crate::core::event::Event;
@@ -107,25 +107,5 @@ fn what_is_no_expression_is_refused() {
     ] {
         let why = Filter::parse(source).unwrap_err();
         assert!(why.contains(words), "{source}: {why}");
-    }
-}
-
-proptest! {
-    #[test]
-    fn no_filter_panics_or_withholds_by_failing(
-        parts in proptest::collection::vec(prop_oneof![
-            Just("data.tags"), Just("data.lead.name"), Just("data.none"), Just("data"), Just(" and "), Just(" or "),
-            Just(" not "), Just(" in "), Just(" == "), Just(" < "), Just("("), Just(")"), Just("["), Just("]"),
-            Just(","), Just("|int"), Just("|length"), Just("[0]"), Just("-"), Just(" ** "), Just(" // "), Just(" ~ "),
-            Just("99999999999"), Just("1e300"), Just("'x'"), Just(" if "), Just(" else "), Just("|last"), Just(" is defined"),
-        ], 0..24),
-        data in "\\PC{0,20}",
-    ) {
-        let filter = Filter::new(&parts.concat());
-        let event = Event::for_test(&format!(r#"{{"call_id":"c","tags":[{0},[1.5]],"lead":{{"name":{0}}}}}"#, json::quote(&data)));
-        let facts = Facts::of(&event);
-        if filter.decide(&facts).is_err() {
-            prop_assert!(filter.lets_through(&facts));
-        }
     }
 }

@@ -32,10 +32,18 @@ impl TemplateFault {
             ErrorKind::WriteFailure => format!("its result is longer than {} KiB", OUTPUT_MOST / 1024),
             kind => {
                 let more = error.detail().filter(|detail| !detail.is_empty());
-                more.map_or_else(|| kind.to_string(), |detail| format!("{kind}: {}", clipped(detail)))
+                more.map_or_else(|| kind.to_string(), |detail| format!("{kind}: {}", clipped(without_values(detail))))
             }
         };
         Self { line: error.line(), detail }
+    }
+}
+
+/// A fault's detail without the numbers of the event, which the engine names in this one case.
+fn without_values(detail: &str) -> &str {
+    match detail.starts_with("unable to calculate") {
+        true => "it divides by zero, or a number becomes too large",
+        false => detail,
     }
 }
 

@@ -10,6 +10,7 @@ use minijinja::{Environment, Error, ErrorKind, State, Value};
 use super::output::{json_text, text};
 use super::values::Exact;
 use crate::core::phone;
+use crate::core::text::excerpt;
 
 /// Adds them to an environment.
 pub(super) fn add_to(environment: &mut Environment<'static>) {
@@ -62,10 +63,11 @@ fn time(
     })?;
     let zone = zone.filter(|zone| !zone.is_empty()).unwrap_or("UTC");
     let known = TimeZone::get(zone);
-    let known = known.map_err(|_| fault(format!("`{}` is no time zone, as Europe/Berlin is", excerpt(zone))))?;
+    let known = known.map_err(|_| fault(format!("{} is no time zone, as Europe/Berlin is", named(state, zone))))?;
     let wanted = format.unwrap_or("%Y-%m-%d %H:%M");
     let written = strtime::format(wanted, &time.to_zoned_datetime(known));
-    let written = written.map_err(|_| fault(format!("`{}` is no format for a time, as %H:%M is", excerpt(wanted))))?;
+    let written =
+        written.map_err(|_| fault(format!("{} is no format for a time, as %H:%M is", named(state, wanted))))?;
     state.consume_fuel(written.len() as u64 / 64)?;
     Ok(written)
 }
@@ -80,8 +82,14 @@ fn read_time(text: &str) -> Option<jiff::Timestamp> {
     text.parse().ok().or_else(|| without_zone().map(|zoned| zoned.timestamp()))
 }
 
-fn excerpt(text: &str) -> String {
-    crate::core::text::excerpt(text)
+/// An argument for a fault: only what the template itself says is shown, and nothing of the event.
+fn named(state: &State<'_, '_>, argument: &str) -> String {
+    let template = state.env().get_template(state.name());
+    if template.is_ok_and(|template| template.source().contains(argument)) {
+        format!("`{}`", excerpt(argument))
+    } else {
+        "what it was given".to_owned()
+    }
 }
 
 /// Seconds as people say them: `1 h 2 min 5 s`.

@@ -17,7 +17,7 @@ pub(super) const NAME: &str = "body";
 const DEPTH_MOST: usize = 100;
 
 /// The filters that make text, a number or a truth value of anything.
-const SCALAR_FILTERS: [&str; 34] = [
+pub(super) const SCALAR_FILTERS: [&str; 34] = [
     "abs",
     "bool",
     "capitalize",
@@ -54,7 +54,7 @@ const SCALAR_FILTERS: [&str; 34] = [
     "attr",
 ];
 /// The filters that make a flat list of one.
-const LIST_FILTERS: [&str; 11] =
+pub(super) const LIST_FILTERS: [&str; 11] =
     ["items", "lines", "list", "reject", "rejectattr", "reverse", "select", "selectattr", "sort", "split", "unique"];
 /// Those of the first that hand on a value, which may be a list.
 const HANDED_ON: [&str; 7] = ["d", "default", "first", "last", "min", "max", "attr"];

@@ -1,5 +1,7 @@
 //! Templates: escaping, digits, filters, bounds.
 
+mod generated;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -142,9 +144,10 @@ fn faults_name_the_line_and_what_is_wrong() {
         ("{\n\n{{ data|nope }}}", Some(3), "no filter `nope`; there are: abs"),
         ("{{ 'x'|time }}", Some(1), "a time such as"),
         ("{{ timestamp|time('Mars') }}", Some(1), "`Mars` is no time zone"),
-        ("{{ timestamp|time('UTC', '%Q%Q%!') }}", Some(1), "no format"),
+        ("{{ timestamp|time('UTC', '%Q%Q%!') }}", Some(1), "`%Q%Q%!` is no format"),
+        ("{{ timestamp|time(company ~ 'Mars') }}", Some(1), "what it was given is no time zone"),
         ("{{ 'x'|duration }}", Some(1), "number of seconds"),
-        ("{{ 1 / 0 }}", Some(1), "unable to calculate 1 / 0"),
+        ("{{ 1 / 0 }}", Some(1), "divides by zero"),
         ("{{ 'x'|int }}", Some(1), "not a whole number"),
         ("{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}", Some(1), "too much work"),
         ("{{ 'x' * 1000000000 }}", Some(1), "too much work"),
@@ -181,43 +184,7 @@ fn content_types_are_read() {
     }
 }
 
-/// As much of the language as can be strung together, and bytes that are none of it.
-fn sources() -> impl Strategy<Value = String> {
-    let part = prop_oneof![
-        Just("{{ data.a }}".to_owned()),
-        Just("{{ data|items|list|tojson }}".to_owned()),
-        Just("{% for x in data.list %}".to_owned()),
-        Just("{% endfor %}".to_owned()),
-        Just("{% if data.a > 1 %}".to_owned()),
-        Just("{% else %}{% endif %}".to_owned()),
-        Just("{% set t %}".to_owned()),
-        Just("{% endset %}".to_owned()),
-        Just("{% macro m(x) %}{{ m(x) }}{% endmacro %}{{ m(1) }}".to_owned()),
-        Just("{{ range(99999999)|list|length }}".to_owned()),
-        Just("{{ ('x' * 9999)|list|join('y' * 999) }}".to_owned()),
-        Just("{{ data.a|time(data.s, data.s) }}".to_owned()),
-        Just("{{ [1] * 99999999 }}{{ {'a': data}|pprint }}".to_owned()),
-        Just("\"".to_owned()),
-        Just("{".to_owned()),
-        "[ -~]{0,12}",
-        "\\PC{0,6}",
-        "[a-z]{1,8}".prop_map(|name| format!("{{{{ data.s|{name} }}}}")),
-    ];
-    proptest::collection::vec(part, 0..12).prop_map(|parts| parts.concat())
-}
-
 proptest! {
-    #[test]
-    fn no_template_panics_or_makes_what_is_no_json(source in sources()) {
-        let event = event(r#"{"call_id":"c","a":1.50,"s":"%H \"x\" 9","list":[1,[2,{"b":null}]]}"#);
-        let template = Template::new(&source, CONTENT_TYPE);
-        let _ = template.check();
-        if let Ok(bytes) = template.render(&event, "http://a.example/?x=y") {
-            prop_assert!(bytes.len() <= OUTPUT_MOST && json::parse(std::str::from_utf8(&bytes).unwrap()).is_ok());
-        }
-        let _ = Template::new(&source, "text/plain").render(&event, "");
-    }
-
     #[test]
     fn names_of_every_kind_make_valid_json(name in "\\PC*", quoted in any::<bool>()) {
         let data = format!(r#"{{"call_id":"c","lead_name":{}}}"#, json::quote(&name));

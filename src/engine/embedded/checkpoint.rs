@@ -1,6 +1,7 @@
-//! The thread that writes checkpoints, so that no commit waits for one.
+//! The thread that writes checkpoints, so that no commit waits for one, and merges what they wrote.
 //!
-//! Knows nothing of their contents. One checkpoint runs at a time; the writer requests one and continues.
+//! Knows nothing of their contents. One checkpoint runs at a time; the writer requests one and continues. Merging is
+//! done in small steps while no checkpoint is requested.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -91,20 +92,32 @@ impl Drop for Checkpointer {
 
 impl Shared {
     fn serve(&self, kv: &Kv, failed: &dyn Fn()) {
+        let mut more = true;
         loop {
             let mut slot = self.lock();
-            while slot.requested.is_none() && !slot.stop {
+            while slot.requested.is_none() && !slot.stop && !more {
                 slot = self.changed.wait(slot).unwrap_or_else(PoisonError::into_inner);
             }
-            let Some(meta) = slot.requested.take() else { return };
+            if slot.stop && slot.requested.is_none() {
+                return;
+            }
+            let meta = slot.requested.take();
             drop(slot);
-            let written = catch_unwind(AssertUnwindSafe(|| kv.write_frozen(&meta)));
-            let failure = match written {
-                Ok(result) => result.err().map(|error| error.to_string()),
+            let work = || match &meta {
+                Some(meta) => kv.write_frozen(meta).map(|()| true),
+                None => kv.merge(),
+            };
+            let failure = match catch_unwind(AssertUnwindSafe(work)) {
+                Ok(Ok(left)) => {
+                    more = left;
+                    None
+                }
+                Ok(Err(error)) => Some(error.to_string()),
                 Err(_) => Some("the state database panicked".to_owned()),
             };
             let mut slot = self.lock();
-            slot.busy = false;
+            // Another one may have been requested during a merge.
+            slot.busy = slot.requested.is_some();
             slot.failure = failure;
             let end = slot.failure.is_some();
             drop(slot);

@@ -11,7 +11,8 @@ use crate::model::error::{Damage, REMEDY};
 /// The file whose presence means that there must be data.
 pub(crate) const FORMAT: &str = "FORMAT";
 /// The version of the whole directory that this program writes.
-pub(crate) const FORMAT_VERSION: u32 = 3;
+pub(crate) const FORMAT_VERSION: u32 = 4;
+
 /// Why a data directory was not opened. Names the file, the problem and the remedy.
 #[derive(Debug)]
 pub enum OpenError {
@@ -82,8 +83,8 @@ pub(crate) fn check_format(dir: &Path, text: &str) -> Result<(), OpenError> {
     }
 }
 
-/// Updates FORMAT before anything is written that an older hookswitch cannot read (a segment of version 2, or a
-/// compressed one, which may come at any time), so that an older one reports a newer version instead of damage. Does
+/// Updates FORMAT before anything is written that an older hookswitch cannot read (the state in runs, a segment of
+/// version 2, or a compressed one, which may come at any time), so that an older one reports a newer version instead of damage. Does
 /// nothing if there is no FORMAT yet: it is about to be written.
 pub(crate) fn upgrade(dir: &Path) -> io::Result<()> {
     let marker = dir.join(FORMAT);

@@ -4,12 +4,12 @@
 //! `FORMAT.md` beside this file specifies the data directory to the byte. In short:
 //!
 //! ```text
-//! FORMAT             'hookswitch data, format 3'; written last and synced: if it exists, there must be data
+//! FORMAT             'hookswitch data, format 4'; written last and synced: if it exists, there must be data
 //! lock, admin.token  owned by the `service` module
 //! journal/NNNNNN.log WAL segments of about 64 MiB: events, log entries, changes of subscriptions and tokens
 //!                    ([`wal`], [`frame`]); append-only, compressed once full
 //! journal/NNNNNN.idx the index of a full segment; rebuilt if it is missing
-//! state/             one sled database: the current state ([`kv`])
+//! state/             one sled database with the runs of the current state ([`kv`])
 //! state/length       minimum length of the database file: sled opens a truncated file as an empty database
 //! sealed             fingerprint of the key that secrets are sealed with ([`marker`])
 //! erasing/           erasures that are not complete on the disk ([`erasing`])
@@ -45,8 +45,8 @@
 //! | opening again after that | 175 ms | 11 ms |
 //!
 //! sled's `apply_batch` syncs twice by itself, so two databases need at least four syncs for a commit where an
-//! append-only file needs one. sled remains where it is good: ordered keys that come and go, in a database that stays
-//! small.
+//! append-only file needs one. sled remains where it is good: ordered values that come and go, a few hundred in a
+//! checkpoint.
 
 pub(crate) mod backup;
 mod checkpoint;
@@ -67,6 +67,7 @@ pub(crate) mod reclaim;
 mod retention_worker;
 mod space;
 mod sync;
+mod varint;
 pub(crate) mod wal;
 mod writer;
 

@@ -66,22 +66,25 @@ pub(crate) struct Opened {
 pub(crate) fn open(dir: &Path, cache_bytes: u64, keys: Keyring, now: Timestamp) -> Result<Opened, OpenError> {
     let keys = Some(Arc::new(keys));
     let marker = dir.join(FORMAT);
-    let fresh = match fs::read_to_string(&marker) {
-        Ok(text) => {
-            check_format(dir, &text)?;
-            false
+    let format = match fs::read_to_string(&marker) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            prepare(dir, now)?;
+            return open_parts(dir, cache_bytes, true, keys);
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
         Err(error) => return Err(OpenError::io(&marker, &error)),
     };
-    if fresh {
-        prepare(dir, now)?;
-        return open_parts(dir, cache_bytes, true, keys);
-    }
+    check_format(dir, &format)?;
     keys.as_deref().map_or(Ok(()), |keys| marker::check_marker(dir, keys))?;
     let snapshot = PreOpenSnapshot::take(dir).map_err(|error| OpenError::io(dir, &error))?;
+    // Opening changes the state to the newest format.
+    upgrade(dir).map_err(|error| OpenError::io(&marker, &error))?;
     let opened = open_parts(dir, cache_bytes, false, keys);
-    let cleaned_up = if opened.is_ok() { snapshot.discard() } else { snapshot.restore(dir) };
+    let cleaned_up = if opened.is_ok() {
+        snapshot.discard()
+    } else {
+        snapshot.restore(dir).and_then(|()| put_back(&marker, &format))
+    };
     match (opened, cleaned_up) {
         (opened, Ok(())) => opened,
         (Ok(_), Err(error)) => Err(OpenError::io(dir, &error)),
@@ -91,10 +94,15 @@ pub(crate) fn open(dir: &Path, cache_bytes: u64, keys: Keyring, now: Timestamp) 
     }
 }
 
+/// Gives FORMAT the text that it had.
+fn put_back(marker: &Path, format: &str) -> io::Result<()> {
+    if fs::read_to_string(marker)? == format { Ok(()) } else { durable::replace_file(marker, format.as_bytes()) }
+}
+
 /// `keys` are `None` for offline use: sealed records are left as they are, and no key is required.
 fn open_parts(dir: &Path, cache_bytes: u64, fresh: bool, keys: Option<Arc<Keyring>>) -> Result<Opened, OpenError> {
     let db = open_sled(dir, cache_bytes, fresh)?;
-    let kv = Kv::new(db.clone());
+    let kv = Kv::open(db.clone()).map_err(|error| OpenError::damaged(dir, error))?;
     if fresh {
         let position =
             CheckpointPosition { segment: 1, next_number: SubscriptionNumber::FIRST, ..CheckpointPosition::default() };
@@ -315,7 +323,6 @@ fn recover(dir: &Path, kv: Kv, keys: Option<Arc<Keyring>>) -> Result<Opened, Ope
         new_key = marker::mark_with(dir, &keys)?;
     }
     let io = |error: io::Error| OpenError::io(dir, &error);
-    upgrade(dir).map_err(io)?;
     if writer.is_for_reading() {
         writer.rotate(0).map_err(io)?;
     }

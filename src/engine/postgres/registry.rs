@@ -15,14 +15,16 @@ use crate::model::registry::Registry;
 /// # Errors
 /// The server cannot be reached, or something cannot be read.
 pub(super) fn load(changes: &Changes, registry: &Mutex<Registry>, next: SubscriptionNumber) -> Result<(), StoreError> {
-    let (keys, tokens) = {
+    let (keys, tokens, sessions) = {
         let registry = lock(registry);
-        (registry.keys().clone(), registry.tokens.clone())
+        (registry.keys().clone(), registry.tokens.clone(), registry.sessions.clone())
     };
     let (mut loaded, _) = load::registry(changes, next, keys, Unreadable::Fail)?;
-    // Every request looks tokens up, without the registry.
+    // Every request looks tokens or sessions up, without the registry.
     tokens.become_as(&loaded.tokens);
     loaded.tokens = tokens;
+    sessions.become_as(&loaded.sessions);
+    loaded.sessions = sessions;
     *lock(registry) = loaded;
     if !counts::read(changes, registry)? {
         counts::count(changes, registry)?;

@@ -30,6 +30,7 @@ const PARTS: &[&str] = &[
     include_str!("deliveries.json"),
     include_str!("calls.json"),
     include_str!("messages.json"),
+    include_str!("portal.json"),
 ];
 
 /// The methods an operation may have.

@@ -52,6 +52,8 @@ fn filled(path: &str) -> String {
             ("{id}", "deliveries") => id("dlv"),
             ("{id}", "log") => id("att"),
             ("{id}", "tokens") => id("tok"),
+            ("{id}", "sessions") => id("ses"),
+            ("{id}", "portal-links") => id("lnk"),
             (other, _) if other.starts_with('{') => "call_1".to_owned(),
             (other, _) => other.to_owned(),
         });

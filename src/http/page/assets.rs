@@ -14,7 +14,10 @@ use minijinja::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::coding;
+use crate::core::colour::Colour;
 use crate::http::body::{Body, with_body};
+use crate::http::brand::{self, Logo};
+use crate::http::problem::Problem;
 use crate::http::reply::Reply;
 
 const CSS: &str = "text/css; charset=utf-8";
@@ -52,7 +55,9 @@ const ALL: &[Asset] = assets![
     JS "layout" "filters.js",
     CSS "layout" "filters.css",
     JS "layout" "faults.js",
+    JS "layout" "embed.js",
     CSS "sign_in" "sign_in.css",
+    JS "portal" "portal.js",
     CSS "webhooks" "list.css",
     CSS "webhooks" "form.css",
     JS "webhooks" "form.js",
@@ -98,12 +103,15 @@ struct Ready {
 /// All files, ready to be sent.
 pub(super) struct Assets {
     ready: Vec<Ready>,
+    logo: Option<Logo>,
+    /// The style of the configured colour.
+    accent: Bytes,
     /// The prefix of their paths: `/assets/VERSION`.
     base: String,
 }
 
 impl Assets {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(logo: Option<Logo>, accent: Option<Colour>) -> Self {
         let mut whole = Sha256::new();
         let mut ready = Vec::with_capacity(ALL.len());
         for asset in ALL {
@@ -112,12 +120,38 @@ impl Assets {
             whole.update(hash);
             ready.push(Ready { plain, packed: OnceLock::new(), tag: short(&hash) });
         }
-        Self { ready, base: format!("/assets/{}", short(&whole.finalize())) }
+        let accent: Bytes = accent.map(brand::style).unwrap_or_default().into();
+        whole.update(Sha256::digest(&accent));
+        whole.update(Sha256::digest(logo.as_ref().map(|logo| logo.bytes.clone()).unwrap_or_default()));
+        Self { ready, logo, accent, base: format!("/assets/{}", short(&whole.finalize())) }
     }
 
     /// `/assets/VERSION`, for templates: generated, so it needs no escaping.
     pub(super) fn base(&self) -> Value {
         Value::from_safe_string(self.base.clone())
+    }
+
+    /// The configured logo.
+    ///
+    /// # Errors
+    /// 404 if there is none.
+    pub(super) fn logo(&self, path: &str) -> Result<Reply, Problem> {
+        let none = || Problem::not_found("there is no logo");
+        let logo = self.logo.as_ref().ok_or_else(none)?;
+        Ok(self.kept(path, with_body(StatusCode::OK, logo.media, Body::Whole(logo.bytes.clone()))))
+    }
+
+    /// The style of the configured colour.
+    pub(super) fn accent(&self, path: &str) -> Reply {
+        self.kept(path, with_body(StatusCode::OK, CSS, Body::Whole(self.accent.clone())))
+    }
+
+    /// `reply`, which browsers may keep if it was requested under the current version.
+    fn kept(&self, path: &str, mut reply: Reply) -> Reply {
+        let lasting = path.strip_prefix(&self.base).is_some_and(|rest| rest.starts_with('/'));
+        let keep = if lasting { "public, max-age=31536000, immutable" } else { "no-cache" };
+        reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(keep));
+        reply
     }
 
     /// The file at `index`, requested as `path`; `304` if the browser has it.
@@ -130,11 +164,8 @@ impl Assets {
         let known = known.flat_map(|line| line.split(',')).map(str::trim);
         let fresh = known.into_iter().any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag);
         let bytes = if fresh { Bytes::new() } else { packed.unwrap_or(&ready.plain).clone() };
-        let mut reply = with_body(StatusCode::OK, asset.kind, Body::Whole(bytes));
-        let lasting = path.strip_prefix(&self.base).is_some_and(|rest| rest.starts_with('/'));
-        let keep = if lasting { "public, max-age=31536000, immutable" } else { "no-cache" };
+        let mut reply = self.kept(path, with_body(StatusCode::OK, asset.kind, Body::Whole(bytes)));
         let shown = reply.headers_mut();
-        shown.insert(CACHE_CONTROL, HeaderValue::from_static(keep));
         shown.insert(VARY, HeaderValue::from_static("accept-encoding"));
         if let Ok(tag) = HeaderValue::from_str(&tag) {
             shown.insert(ETAG, tag);
@@ -172,7 +203,7 @@ mod tests {
 
     #[test]
     fn an_asset_has_a_tag_for_each_of_its_forms_and_is_kept_under_its_version() {
-        let assets = Assets::new();
+        let assets = Assets::new(None, None);
         let path = format!("{}/layout/base.css", assets.base());
         let plain = request(&assets, &path, &[]);
         let packed = request(&assets, &path, &[("accept-encoding", "gzip")]);
@@ -206,6 +237,9 @@ mod tests {
         for (name, text) in super::super::render::SOURCES {
             for named in text.split("{{ page.assets }}/").skip(1) {
                 let path = named.split('"').next().unwrap();
+                if path.starts_with("brand/") {
+                    continue;
+                }
                 let found = path.split_once('/').and_then(|(folder, name)| find(folder, name));
                 assert!(found.is_some(), "{name}: {path}");
             }

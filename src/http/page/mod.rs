@@ -9,8 +9,10 @@
 //! assets       scripts and styles, compressed once, with their ETags
 //! coding       gzip, if the browser accepts it
 //! sign_in/     form and session cookie; signing out
+//! portal/      signing in by a portal link
 //! layout/      the common frame, colours and script modules
 //! problem/     the error page
+//! guard        the headers that isolate the page
 //! filters      the values of a view's filter form
 //! webhooks/    list, form, preview, sample receivers, charts
 //! logs/        live attempts, one with request and response, dead letters
@@ -29,16 +31,18 @@
 //! there are no separate rules on who may see or do what. Views can be read and filtered without scripts.
 //!
 //! Invariants: untrusted values are escaped by the templates, or set as text by the scripts; nothing is loaded from
-//! another host ([`guarded`]); without a session only the sign-in is accessible.
+//! another host ([`guard`]); without a session only the sign-in is accessible.
 
 mod activity;
 mod assets;
 mod calls;
 mod coding;
 mod filters;
+mod guard;
 mod keys;
 mod logs;
 mod paths;
+mod portal;
 mod recent;
 mod render;
 mod report;
@@ -51,9 +55,9 @@ mod webhooks;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
-use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY};
 use hyper::{Method, Request};
 
+use self::guard::guarded;
 pub(super) use self::paths::{View, find};
 pub(super) use self::state::Page;
 use self::visit::Visit;
@@ -64,6 +68,7 @@ use super::connection::Peer;
 use super::context::RequestContext;
 use super::problem::Problem;
 use super::reply::{self, Reply, seen_other};
+use super::{origin, portal_links};
 
 /// Answers a request for the page.
 ///
@@ -77,18 +82,26 @@ pub(super) async fn answer(
 ) -> Result<Reply, Problem> {
     view.check_method(request.method())?;
     let gzip = coding::is_wanted(request.headers());
+    // Only the portal is ever shown in a frame.
+    let framing = page.framing.as_ref().filter(|_| view == View::Portal);
     let reply = match view {
+        View::Logo => page.assets.logo(request.uri().path())?,
+        View::Accent => page.assets.accent(request.uri().path()),
         View::Asset(index) => page.assets.reply(index, request.uri().path(), request.headers()),
         View::Home => seen_other("/webhooks"),
         View::SignIn if request.method() == Method::POST => sign_in::enter(page, context, request).await?,
         View::SignIn => sign_in::show(page, context, &request)?,
-        View::SignOut => sign_in::leave(context, request.headers())?,
+        View::SignOut => sign_in::leave(context, &request).await?,
+        View::Portal if request.method() == Method::POST => portal::enter(context, request).await?,
+        View::Portal => portal::show(page, context, &request)?,
         _ => match signed_in(context, request.headers()) {
+            // Who came by a link and is shown in a frame has no token to sign in with.
+            None if page.framing.is_some() && origin::is_for_frame(request.headers()) => seen_other(portal_links::PATH),
             None => seen_other(&sign_in::then(request.uri())),
             Some(access) => return viewed(page, context, &view, access, &request, gzip).await,
         },
     };
-    Ok(guarded(coding::packed(reply, gzip)))
+    Ok(guarded(coding::packed(reply, gzip), framing))
 }
 
 /// The `view` for a signed-in user. Rendering takes several times the memory of the resulting text, so at most
@@ -103,17 +116,17 @@ async fn viewed(
 ) -> Result<Reply, Problem> {
     const MANY: &str = "too many pages are requested at once with this token: try again in a moment";
     Peer::is_known(request);
+    let framing = page.framing.clone().filter(|_| access.visitor().is_some());
     let principal = access.principal();
     let account = Account::new(&context.services.budget, principal.clone(), Peer::of(request));
     let slot = page.views.slot(principal, false).await;
     let _slot = slot.map_err(|_| Problem::too_many_requests(MANY, 2))?;
-    let browser = context.sessions.browser(request.headers());
-    let visit = Visit::new(Arc::clone(page), Arc::clone(context), access, account.clone(), browser, request.uri());
+    let visit = Visit::new(Arc::clone(page), Arc::clone(context), access, account.clone(), request.uri());
     let reply = match shown(view, &visit).await {
         Err(problem) if view.is_for_scripts() => return Err(problem),
         reply => reply.or_else(|problem| visit.problem(&problem))?,
     };
-    reply::counted(guarded(coding::packed(reply, gzip)), &account)
+    reply::counted(guarded(coding::packed(reply, gzip), framing.as_ref()), &account)
 }
 
 /// Renders `view` for `visit`.
@@ -121,6 +134,9 @@ async fn viewed(
 /// # Errors
 /// Those of the API.
 async fn shown(view: &View, visit: &Visit) -> Result<Reply, Problem> {
+    if visit.is_in_portal() && !view.is_in_portal() {
+        return Err(Problem::not_found("there is nothing at this address"));
+    }
     match *view {
         View::Webhooks => webhooks::list(visit).await,
         View::NewWebhook => webhooks::new(visit).await,
@@ -138,26 +154,7 @@ async fn shown(view: &View, visit: &Visit) -> Result<Reply, Problem> {
         View::Activity => activity::list(visit).await,
         View::Keys => keys::show(visit).await,
         View::Status => status::show(visit).await,
-        View::Home | View::SignIn | View::SignOut | View::Asset(_) => Err(Problem::internal()),
+        View::Home | View::SignIn | View::SignOut | View::Portal => Err(Problem::internal()),
+        View::Asset(_) | View::Logo | View::Accent => Err(Problem::internal()),
     }
-}
-
-/// Headers that isolate the page: no foreign resources, no frames, no inline scripts.
-fn guarded(mut reply: Reply) -> Reply {
-    const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-                          form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-    let headers = reply.headers_mut();
-    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    // Not `no-referrer`: browsers would then send `Origin: null` with our own forms.
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    for (name, value) in [
-        ("x-content-type-options", "nosniff"),
-        ("x-frame-options", "DENY"),
-        ("cross-origin-opener-policy", "same-origin"),
-        ("cross-origin-resource-policy", "same-origin"),
-    ] {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-    }
-    reply
 }

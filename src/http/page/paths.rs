@@ -15,8 +15,14 @@ pub(in crate::http) enum View {
     Home,
     SignIn,
     SignOut,
+    /// Takes a portal link.
+    Portal,
     /// A script or style, by index in the table.
     Asset(usize),
+    /// The configured logo.
+    Logo,
+    /// The style of the configured colour.
+    Accent,
     Webhooks,
     NewWebhook,
     Webhook(SubscriptionId),
@@ -47,7 +53,10 @@ pub(in crate::http) fn find(path: &str) -> Option<View> {
     Some(match segments.as_slice() {
         ["sign-in"] => View::SignIn,
         ["sign-out"] => View::SignOut,
+        ["portal"] => View::Portal,
         ["favicon.ico"] => View::Asset(assets::find("layout", "icon.svg")?),
+        ["assets", _version, "brand", "logo"] => View::Logo,
+        ["assets", _version, "brand", "accent.css"] => View::Accent,
         ["assets", _version, folder, name] => View::Asset(assets::find(folder, name)?),
         ["activity"] => View::Activity,
         ["keys"] => View::Keys,
@@ -73,7 +82,7 @@ impl View {
     /// The allowed methods, as in the header `Allow`.
     const fn allow(&self) -> &'static str {
         match self {
-            Self::SignIn => "GET, HEAD, POST",
+            Self::SignIn | Self::Portal => "GET, HEAD, POST",
             Self::SignOut => "POST",
             _ => "GET, HEAD",
         }
@@ -90,10 +99,16 @@ impl View {
         matches!(self, Self::Preview | Self::NewestEntry)
     }
 
+    /// Whether somebody who came by a portal link may see it.
+    pub(super) const fn is_in_portal(&self) -> bool {
+        !matches!(self, Self::Keys | Self::Status)
+    }
+
     /// Whether signing in may redirect to it.
     pub(super) const fn is_redirect_target(&self) -> bool {
-        !matches!(self, Self::SignIn | Self::SignOut | Self::Asset(_) | Self::LogExport | Self::ReportExport)
-            && !self.is_for_scripts()
+        let elsewhere =
+            matches!(self, Self::SignIn | Self::SignOut | Self::Portal | Self::LogExport | Self::ReportExport);
+        !elsewhere && !matches!(self, Self::Asset(_) | Self::Logo | Self::Accent) && !self.is_for_scripts()
     }
 }
 

@@ -17,6 +17,7 @@ pub(super) const SOURCES: &[(&str, &str)] = &[
     ("layout.html", include_str!("layout/layout.html")),
     ("parts.html", include_str!("layout/parts.html")),
     ("problem.html", include_str!("problem/problem.html")),
+    ("portal.html", include_str!("portal/portal.html")),
     ("sign_in.html", include_str!("sign_in/sign_in.html")),
     ("webhooks.html", include_str!("webhooks/list.html")),
     ("webhook.html", include_str!("webhooks/form.html")),
@@ -176,8 +177,11 @@ mod tests {
     fn foreign_data_is_rendered_as_text() {
         let templates = Templates::new();
         let hostile = "\"'><script>alert(1)</script>&";
-        let values =
-            context! { page => context! { assets => "/a", signed_in => false }, status => 404, detail => hostile };
+        let page = context! {
+            assets => "/a", signed_in => false, name => hostile, logo => false, styled => false, support_url => hostile,
+            frames => "",
+        };
+        let values = context! { page, status => 404, detail => hostile };
         let shown = templates.render("problem.html", values).unwrap();
         assert!(!shown.contains("<script>alert") && shown.contains("&lt;script&gt;alert"), "{shown}");
     }

@@ -1,11 +1,15 @@
 //! State shared by all views of the page.
 
+use hyper::header::HeaderValue;
+use minijinja::{Value, context};
 use tokio::sync::Mutex;
 
 use super::assets::Assets;
+use super::guard::policy;
 use super::recent::Recent;
 use super::render::Templates;
 use crate::http::fair_limit::FairLimit;
+use crate::http::settings::PageSettings;
 
 /// Templates, assets and caches, built once at start.
 pub(in crate::http) struct Page {
@@ -14,6 +18,10 @@ pub(in crate::http) struct Page {
     pub(super) recent: Mutex<Recent>,
     /// Limits how many views are rendered at once.
     pub(super) views: FairLimit,
+    /// What all templates are given.
+    common: Value,
+    /// The header that lets the portal be shown in frames; `None` if it may not.
+    pub(super) framing: Option<HeaderValue>,
 }
 
 /// Views rendered at once.
@@ -22,12 +30,28 @@ pub(super) const VIEWS: usize = 8;
 const WAITING: usize = 64;
 
 impl Page {
-    pub(in crate::http) fn new() -> Self {
+    pub(in crate::http) fn new(settings: &PageSettings) -> Self {
+        let assets = Assets::new(settings.logo.clone(), settings.accent);
+        let common = context! {
+            assets => assets.base(),
+            name => settings.name.clone(),
+            logo => settings.logo.is_some(),
+            styled => settings.accent.is_some(),
+            support_url => settings.support_url.clone(),
+            frames => settings.frame_ancestors.join(" "),
+        };
         Self {
             templates: Templates::new(),
-            assets: Assets::new(),
+            assets,
+            common,
+            framing: policy(&settings.frame_ancestors),
             recent: Mutex::default(),
             views: FairLimit::new(VIEWS, WAITING),
         }
+    }
+
+    /// What a template is given as `page`: what all of them are given, and `more`.
+    pub(super) fn given(&self, more: Value) -> Value {
+        context! { ..more, ..self.common.clone() }
     }
 }

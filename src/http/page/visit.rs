@@ -12,6 +12,8 @@ use url::form_urlencoded;
 use super::recent::Recent;
 use super::render::html;
 use super::state::Page;
+use crate::core::event::{Company, Domain};
+use crate::core::id::SessionId;
 use crate::core::token::Role;
 use crate::http::access::Access;
 use crate::http::body::Body;
@@ -23,14 +25,12 @@ use crate::http::problem::Problem;
 use crate::http::reply::Reply;
 use crate::http::request::Authorised;
 use crate::http::routes::{self, Resource};
-use crate::http::session::Browser;
 
 /// A `GET` of the page by a signed-in user.
 pub(super) struct Visit {
     page: Arc<Page>,
     context: Arc<RequestContext>,
     access: Access,
-    browser: Option<Browser>,
     account: Account,
     uri: Uri,
     query: Vec<(String, String)>,
@@ -52,13 +52,12 @@ impl Visit {
         context: Arc<RequestContext>,
         access: Access,
         account: Account,
-        browser: Option<Browser>,
         uri: &Uri,
     ) -> Self {
         let query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned();
         // An empty filter counts as absent.
         let query = query.filter(|(_, value)| !value.is_empty()).collect();
-        Self { page, context, access, account, browser, uri: uri.clone(), query }
+        Self { page, context, access, account, uri: uri.clone(), query }
     }
 
     /// The services of other modules.
@@ -71,9 +70,14 @@ impl Visit {
         &self.page.recent
     }
 
-    /// Identifies the visitor's browser.
-    pub(super) const fn browser(&self) -> Option<Browser> {
-        self.browser
+    /// The visitor's session.
+    pub(super) const fn session(&self) -> Option<SessionId> {
+        self.access.session()
+    }
+
+    /// Whether the visitor came by a portal link.
+    pub(super) fn is_in_portal(&self) -> bool {
+        self.access.visitor().is_some()
     }
 
     /// Whether the visitor's token is bound to one company.
@@ -104,7 +108,7 @@ impl Visit {
 
     /// The company shown: the token's own, or the selected one; `None` for all.
     pub(super) fn company(&self) -> Option<&str> {
-        self.access.company().map(crate::core::event::Company::as_str).or_else(|| self.parameter("company"))
+        self.access.company().map(Company::as_str).or_else(|| self.parameter("company"))
     }
 
     /// The API's response to a `GET` of `path` with `parameters`, with the visitor's permissions.
@@ -180,19 +184,21 @@ impl Visit {
     }
 
     fn rendered(&self, status: StatusCode, name: &str, section: &str, values: Value) -> Result<Reply, Problem> {
-        let page = context! {
-            assets => self.page.assets.base(),
+        let page = self.page.given(context! {
             section => section,
             path => self.uri.path(),
             signed_in => true,
             can_change => self.is_admin(),
             bound => self.access.is_bound(),
+            portal => self.is_in_portal(),
+            domain => self.access.domain().map(Domain::as_str),
+            user => self.access.visitor().and_then(|visitor| visitor.user.as_deref()),
             company => self.company(),
             companies => self.companies(),
             // Keeps the selected company in links.
             and_company => self.carried('&'),
             with_company => self.carried('?'),
-        };
+        });
         let text = self.page.templates.render(name, context! { page => page, ..values })?;
         Ok(html(status, text))
     }

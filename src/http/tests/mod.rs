@@ -40,6 +40,7 @@ fn settings() -> Settings {
         connections_per_address: 64,
         trusted_proxies: Vec::new(),
         tls: None,
+        page: crate::http::PageSettings::default(),
     }
 }
 

@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use crate::core::delivery::State;
 use crate::core::event::Company;
-use crate::core::id::{DeliveryId, SubscriptionNumber, TokenId};
+use crate::core::id::{DeliveryId, PortalLinkId, SessionId, SubscriptionNumber, TokenId};
+use crate::core::portal_link::PortalLink;
 use crate::core::seal::{Fingerprint, Keyring};
+use crate::core::session::Session;
 use crate::core::subscription::Subscription;
 use crate::core::time::Timestamp;
 use crate::core::token::Token;
@@ -76,7 +78,7 @@ impl Disposition {
     }
 }
 
-/// The in-memory state that records change: the registry of subscriptions and tokens.
+/// The in-memory state that records change: the registry of subscriptions, tokens and sessions.
 pub(crate) trait Memory: Sync {
     /// The keys that seal and open secrets.
     fn keys(&self) -> Arc<Keyring>;
@@ -100,6 +102,14 @@ pub(crate) trait Memory: Sync {
     fn put_token(&self, token: Token);
     /// Removes a token.
     fn remove_token(&self, id: TokenId);
+    /// Adds or updates a session of the page.
+    fn put_session(&self, session: Session);
+    /// Removes a session of the page.
+    fn remove_session(&self, id: SessionId);
+    /// Adds or updates a portal link.
+    fn put_portal_link(&self, link: PortalLink);
+    /// Removes a portal link.
+    fn remove_portal_link(&self, id: PortalLinkId);
     /// An event of a company was accepted that matches no subscription.
     fn note_without_webhook(&self, company: &Company, at: Timestamp, view: &dyn ViewMut);
 }

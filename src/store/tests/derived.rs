@@ -28,7 +28,12 @@ fn filled(dir: &Path) -> (u64, Health) {
     }
     post(&store, message("t", Some("m1"), "outbound", 10, "Shall we?"));
     accept(&store, vec![unserved()]);
-    ask(|reply| store.by(anyone()).create_token(token(), reply)).unwrap();
+    let (_, text) = ask(|reply| store.by(anyone()).create_token(token(), reply)).unwrap();
+    let lifetime = crate::core::session::Lifetime::default();
+    ask(|reply| store.by(anyone()).open_session(text.hash(), None, lifetime, reply)).unwrap();
+    let link = json::parse(r#"{"company":"acme"}"#).unwrap();
+    let link = crate::core::portal_link::PortalLinkDraft::from_json(link).unwrap();
+    ask(|reply| store.by(anyone()).create_portal_link(link, text.hash(), reply)).unwrap();
     store.by(anyone()).erase(&acme(), "+19", false, NOW).unwrap();
     let calls = report(&store);
     let health = store.health(created.id);
@@ -58,12 +63,11 @@ fn report(store: &Store) -> u64 {
 
 /// The pairs of the view in a closed directory; those for whose keys `spoil` holds are replaced by garbage.
 fn pairs(dir: &Path, spoil: &dyn Fn(&[u8]) -> bool) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let db = opening::database(&dir.join("state"), 1 << 20).unwrap();
-    let all: Vec<_> = db.iter().map(|pair| pair.unwrap()).map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
-    for (key, _) in all.iter().filter(|(key, _)| spoil(key)) {
-        db.insert(key, GARBAGE).unwrap();
-    }
-    db.flush().unwrap();
+    let state = state(dir);
+    let position = state.applied().unwrap().unwrap();
+    let all = state.stored(None, usize::MAX).unwrap();
+    all.iter().filter(|(key, _)| spoil(key)).for_each(|(key, _)| state.put(key.clone(), GARBAGE.to_vec()));
+    state.checkpoint(&CheckpointMeta { position, ..CheckpointMeta::default() }).unwrap();
     all
 }
 
@@ -175,7 +179,10 @@ fn verify_reports_unreadable_values_of_the_engine() {
     for (own, derived) in [(POSITION, false), (OPENED, true)] {
         let dir = tempfile::tempdir().unwrap();
         filled(dir.path());
-        pairs(dir.path(), &|key| key == own);
+        let database = opening::database(&dir.path().join("state"), 1 << 20).unwrap();
+        assert!(database.insert(own, GARBAGE).unwrap().is_some());
+        database.flush().unwrap();
+        drop(database);
         let findings = offline::verify_directory(dir.path()).unwrap();
         let fault = findings.faults.iter().find(|found| found.what.contains("cannot be read")).unwrap();
         assert_eq!(fault.derived, derived, "{fault:?}");

@@ -1,6 +1,6 @@
 //! Writes the data directory that later builds must be able to open, and what must be found in it.
 //!
-//! `cargo test --lib store::tests::frozen -- --ignored` writes `tests/frozen/v3/` anew. Run it only when the format
+//! `cargo test --lib store::tests::frozen -- --ignored` writes `tests/frozen/v4/` anew. Run it only when the format
 //! changes before a release; after one, a new format gets a directory of its own. `tests/e2e/upgrade.rs` opens a copy
 //! with the real binary.
 
@@ -57,9 +57,9 @@ fn pass(open: &Open, event: NewEvent, status: Option<Status>) -> Accepted {
 }
 
 #[test]
-#[ignore = "writes tests/frozen/v3 anew"]
+#[ignore = "writes tests/frozen/v4 anew"]
 fn write_the_frozen_directory() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/frozen/v3");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/frozen/v4");
     let data = root.join("data");
     drop(fs::remove_dir_all(&root));
     fs::create_dir_all(&data).unwrap();

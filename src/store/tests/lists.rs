@@ -259,12 +259,18 @@ fn compare_events(world: &World, rng: &mut Rng, events: &[Event], limit: usize, 
     assert_eq!(found.iter().collect::<Vec<_>>(), wanted, "{filter:?}, {limit} a page");
 }
 
+/// Some of the webhooks, as a session of one domain sees them.
+fn webhooks(world: &World, rng: &mut Rng) -> Option<Webhooks> {
+    rng.maybe(4, |rng| Arc::new((0..rng.below(3)).map(|_| world.subscriptions[rng.below(3)].id).collect()))
+}
+
 fn compare_log(world: &World, rng: &mut Rng, log: &[LogEntry], limit: usize, (since, until): Times) {
     let store = &world.store;
     let filter = LogFilter {
         company: company(rng),
         domain: domain(rng),
         subscription: rng.maybe(4, |rng| world.subscriptions[rng.below(3)].id),
+        webhooks: webhooks(world, rng),
         delivery: rng.maybe(9, |rng| log[rng.below(log.len())].delivery).flatten(),
         event_type: event_type(rng),
         status: rng.maybe(3, |rng| rng.of(&STATUSES)),
@@ -281,6 +287,7 @@ fn compare_log(world: &World, rng: &mut Rng, log: &[LogEntry], limit: usize, (si
             && matches_if_set(&filter.domain, entry.domain.as_ref())
             && matches_if_set(&filter.subscription, Some(&entry.subscription))
             && matches_if_set(&filter.delivery, entry.delivery.as_ref())
+            && filter.webhooks.as_ref().is_none_or(|webhooks| webhooks.contains(&entry.subscription))
             && matches_if_set(&filter.event_type, Some(&entry.event_type))
             && matches_if_set(&filter.status, Some(&entry.status))
             && filter.response.is_none_or(|response| response == entry.response)
@@ -298,6 +305,7 @@ fn compare_deliveries(world: &World, rng: &mut Rng, events: &[Event], limit: usi
     let filter = DeliveryFilter {
         company: company(rng),
         subscription: rng.maybe(4, |rng| world.subscriptions[rng.below(3)].id),
+        webhooks: webhooks(world, rng),
         event: rng.maybe(9, |rng| events[rng.below(events.len())].id),
         event_type: event_type(rng),
         call: call(rng),
@@ -311,6 +319,7 @@ fn compare_deliveries(world: &World, rng: &mut Rng, events: &[Event], limit: usi
         .filter(|delivery| {
             matches_if_set(&filter.company, Some(&world.company_of(delivery)))
                 && matches_if_set(&filter.subscription, Some(&delivery.subscription))
+                && filter.webhooks.as_ref().is_none_or(|webhooks| webhooks.contains(&delivery.subscription))
                 && matches_if_set(&filter.event, Some(&delivery.event))
                 && matches_if_set(&filter.event_type, Some(&delivery.event_type))
                 && matches_if_set(&filter.call, Some(&delivery.call))

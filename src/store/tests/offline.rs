@@ -10,7 +10,6 @@ use crate::core::id::{SubscriptionNumber, TokenId};
 use crate::core::seal::Keyring;
 use crate::core::token::{Role, Token, TokenHash};
 use crate::engine::embedded::frame::{Binding, encode_1};
-use crate::engine::embedded::kv;
 use crate::engine::embedded::kv::stored_key::stored;
 use crate::engine::embedded::offline::{self, Findings};
 use crate::engine::embedded::wal::Header;
@@ -158,8 +157,7 @@ fn a_backup_of_a_running_store_restores_to_what_its_log_says() {
 #[test]
 fn replay_over_a_view_of_mixed_times_does_not_depend_on_current_values() {
     let dir = tempfile::tempdir().unwrap();
-    let db = sled::Config::new().path(dir.path()).flush_every_ms(None).open().unwrap();
-    let state = kv::Kv::new(db);
+    let state = state(dir.path());
     let registry = Mutex::new(Registry::default());
     let id = DeliveryId::new(NOW, SubscriptionNumber::FIRST, 7);
     let dead = Delivery {
@@ -182,7 +180,7 @@ fn replay_over_a_view_of_mixed_times_does_not_depend_on_current_values() {
     // The dead letter was read; then it was requeued and a checkpoint ran; then the pending deliveries were read.
     state.put(stored(&keys::delivery(ValueKind::Dead, id)), record::versioned(&DeliveryRecord::from(&dead)));
     state.put(stored(&keys::delivery(ValueKind::Owed, id)), record::versioned(&DeliveryRecord::from(&again)));
-    state.checkpoint(&kv::CheckpointMeta::default()).unwrap();
+    state.checkpoint(&CheckpointMeta::default()).unwrap();
     for (after, before) in [(again, State::Failed), (over, State::Retrying)] {
         assert!(
             Record::from(Box::new(Requeued { delivery: DeliveryRecord::from(&after), before: Some(before).into() }))

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use crate::engine::embedded::format::OpenError;
 use crate::engine::embedded::kv::stored_key::{key_of, prefix, stored};
-use crate::engine::embedded::{kv, marker as sealing, offline};
+use crate::engine::embedded::{marker as sealing, offline};
 use crate::model::key::ValueKind;
 use crate::model::keys;
 use crate::model::lock::lock;
@@ -70,10 +70,9 @@ fn killed(dir: &Path) -> tempfile::TempDir {
 /// The keys of the records in the view, as of the last checkpoint; `None` for plaintext.
 fn keys_in_state(dir: &Path) -> Vec<Option<String>> {
     let copy = killed(dir);
-    let db = sled::Config::new().path(copy.path().join("state")).flush_every_ms(None).open().unwrap();
+    let state = state(copy.path());
     let mut values: std::collections::BTreeMap<SubscriptionNumber, Vec<u8>> = std::collections::BTreeMap::new();
-    for entry in db.scan_prefix(prefix(ValueKind::Subscription)) {
-        let (key, piece) = entry.unwrap();
+    for (key, piece) in state.scan(prefix(ValueKind::Subscription), None, usize::MAX).unwrap() {
         values.entry(keys::number_in(&key_of(&key).unwrap()).unwrap()).or_default().extend_from_slice(&piece);
     }
     let key = |value: &Vec<u8>| SubscriptionRecord::of_value(value).unwrap().key().map(|key| key.to_string());
@@ -158,8 +157,7 @@ fn a_new_key_reseals_everything_and_the_old_one_is_needed_until_then() {
 #[test]
 fn replayed_plaintext_and_old_seals_are_resealed_in_the_view() {
     let dir = tempfile::tempdir().unwrap();
-    let db = sled::Config::new().path(dir.path()).flush_every_ms(None).open().unwrap();
-    let state = kv::Kv::new(db);
+    let state = state(dir.path());
     let registry = Mutex::new(Registry::numbering_from(SubscriptionNumber::FIRST, Arc::new(ring(&[2, 1]))));
     let clear = |number| SubscriptionRecord::new(&subscription(number), false);
     let old = clear(8).sealed(&ring(&[1]), [5; 24]);
@@ -178,12 +176,13 @@ fn replayed_plaintext_and_old_seals_are_resealed_in_the_view() {
 
 /// Flips a bit in the last byte of the sealed secrets of subscription `number`; nothing in the log repairs it.
 fn bend(dir: &Path, number: SubscriptionNumber) {
-    let db = sled::Config::new().path(dir.join("state")).flush_every_ms(None).open().unwrap();
+    let state = state(dir);
     let key = stored(&keys::numbered(ValueKind::Subscription, number).with(&[0]));
-    let mut value = db.get(&key).unwrap().unwrap().to_vec();
+    let mut value = state.get(&key).unwrap().unwrap();
     *value.last_mut().unwrap() ^= 1;
-    db.insert(key, value).unwrap();
-    db.flush().unwrap();
+    state.put(key, value);
+    let position = state.applied().unwrap().unwrap();
+    state.checkpoint(&CheckpointMeta { position, ..CheckpointMeta::default() }).unwrap();
 }
 
 fn patch(text: &str) -> Patch {
@@ -243,8 +242,7 @@ fn secrets_that_do_not_open_disable_only_their_subscription_until_replaced() {
 #[test]
 fn a_deleted_subscription_needs_no_key() {
     let dir = tempfile::tempdir().unwrap();
-    let db = sled::Config::new().path(dir.path()).flush_every_ms(None).open().unwrap();
-    let state = kv::Kv::new(db);
+    let state = state(dir.path());
     for deleted in [false, true] {
         let registry = Mutex::new(Registry::numbering_from(SubscriptionNumber::FIRST, Arc::new(ring(&[2]))));
         let record = SubscriptionRecord::new(&subscription(7), deleted).sealed(&ring(&[1]), [5; 24]);

@@ -1,9 +1,9 @@
-//! Memtables: changes that have not been written to sled, and reading them merged with what has.
+//! Memtables: changes that have not been written to sled.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::iter::Peekable;
+
+use crate::model::error::StateError;
 
 /// A change that has not been written to sled.
 #[derive(Debug)]
@@ -62,51 +62,17 @@ impl Memtable {
     }
 
     /// The changes within a range, ascending.
-    pub(crate) fn range(&self, range: Range<'_>) -> impl DoubleEndedIterator<Item = sled::Result<Pair>> {
+    pub(crate) fn range(&self, range: Range<'_>) -> impl DoubleEndedIterator<Item = Result<Pair, StateError>> {
         self.changes.range::<[u8], _>(range).map(|(key, change)| Ok((key.clone(), change.value.clone())))
     }
 
     /// All changes, ascending.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
-        self.changes.iter().map(|(key, change)| (key.as_slice(), change.value.as_deref()))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Result<Pair, StateError>> {
+        self.changes.iter().map(|(key, change)| Ok((key.clone(), change.value.clone())))
     }
-}
 
-/// Two sorted sources merged into one; for a key in both, `over` wins.
-pub(crate) struct Overlay<A: Iterator, B: Iterator> {
-    over: Peekable<A>,
-    under: Peekable<B>,
-    /// How an earlier key compares to a later one: `Less` ascending, `Greater` descending.
-    first: Ordering,
-}
-
-impl<A, B> Overlay<A, B>
-where
-    A: Iterator<Item = sled::Result<Pair>>,
-    B: Iterator<Item = sled::Result<Pair>>,
-{
-    /// Merges `over` with `under`, both in the order named by `first`.
-    pub(crate) fn new(over: A, under: B, first: Ordering) -> Self {
-        Self { over: over.peekable(), under: under.peekable(), first }
-    }
-}
-
-impl<A, B> Iterator for Overlay<A, B>
-where
-    A: Iterator<Item = sled::Result<Pair>>,
-    B: Iterator<Item = sled::Result<Pair>>,
-{
-    type Item = sled::Result<Pair>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let order = match (self.over.peek(), self.under.peek()) {
-            (Some(Err(_)), _) | (Some(_), None) => self.first,
-            (_, Some(Err(_))) | (None, _) => self.first.reverse(),
-            (Some(Ok((over, _))), Some(Ok((under, _)))) => over.cmp(under),
-        };
-        if order == Ordering::Equal {
-            self.under.next();
-        }
-        if order == self.first.reverse() { self.under.next() } else { self.over.next() }
+    /// The keys of all changes.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        self.changes.keys().map(Vec::as_slice)
     }
 }

@@ -1,5 +1,6 @@
 //! How keys are stored: a prefix for each kind of value, then the rest of the key. Beside the view's values the database
-//! has a few of the engine's own.
+//! has a few of the engine's own. In sled, the keys of the view are in the [runs](super::run); as keys of sled only in a
+//! database of a version without runs, and in one that was just restored.
 
 use crate::engine::embedded::position::CheckpointPosition;
 use crate::model::key::{Key, ValueKind};
@@ -9,6 +10,14 @@ use crate::model::{record, value};
 pub(crate) const POSITION: &[u8] = b"A";
 /// How often the database was opened (u64): written to verify that a write is synced.
 pub(crate) const OPENED: &[u8] = b"p";
+/// What the runs consist of is stored under keys below this one; all others are above.
+pub(crate) const OWN_KEYS_END: &[u8] = &[1];
+/// The list of runs.
+pub(crate) const MANIFEST: &[u8] = &[0, b'm'];
+/// Prefix of the blocks of runs; then the number of the run (u64) and of the block (u32).
+pub(crate) const BLOCKS: &[u8] = &[0, b'b'];
+/// Prefix of the indexes of runs; then the number of the run (u64) and of the piece (u32).
+pub(crate) const INDEXES: &[u8] = &[0, b'i'];
 /// Prefix of unreadable values that were set aside, by their original keys.
 const SET_ASIDE: u8 = b'x';
 
@@ -31,6 +40,8 @@ pub(crate) const fn prefix(kind: ValueKind) -> &'static [u8] {
         ValueKind::Message => b"m",
         ValueKind::Sequence => b"n",
         ValueKind::Token => b"o",
+        ValueKind::Session => b"g",
+        ValueKind::PortalLink => b"j",
         ValueKind::Owed => b"q",
         ValueKind::Replay => b"r",
         ValueKind::Subscription => b"s",
@@ -39,6 +50,21 @@ pub(crate) const fn prefix(kind: ValueKind) -> &'static [u8] {
         ValueKind::Audit => b"ya",
         ValueKind::AuditTerm => b"yt",
     }
+}
+
+/// The key of a block of a run.
+pub(crate) fn block_key(run: u64, number: u32) -> Vec<u8> {
+    [BLOCKS, &run.to_be_bytes(), &number.to_be_bytes()].concat()
+}
+
+/// The key of a piece of the index of a run.
+pub(crate) fn index_key(run: u64, number: u32) -> Vec<u8> {
+    [INDEXES, &run.to_be_bytes(), &number.to_be_bytes()].concat()
+}
+
+/// The run that a key with this prefix belongs to.
+pub(crate) fn run_of(prefix: &[u8], key: &[u8]) -> Option<u64> {
+    key.strip_prefix(prefix)?.first_chunk().map(|run| u64::from_be_bytes(*run))
 }
 
 /// A key as stored.

@@ -3,8 +3,12 @@ use std::collections::BTreeMap;
 use super::*;
 use proptest::prelude::*;
 
+fn database(dir: &std::path::Path) -> sled::Db {
+    sled::Config::new().path(dir).flush_every_ms(None).open().unwrap()
+}
+
 fn open(dir: &std::path::Path) -> Kv {
-    Kv::new(sled::Config::new().path(dir).flush_every_ms(None).open().unwrap())
+    Kv::open(database(dir)).unwrap()
 }
 
 /// An operation (0 removes, 1 inserts as new if it is, else sets), its key, and the part of a checkpoint that follows.
@@ -12,7 +16,7 @@ type Operation = (u8, Vec<u8>, u8);
 
 fn reads_as_one_map(operations: Vec<Operation>) -> Result<(), TestCaseError> {
     let dir = tempfile::tempdir().unwrap();
-    let kv = open(dir.path());
+    let mut kv = open(dir.path());
     let mut model = BTreeMap::new();
     let mut seen = std::collections::BTreeSet::new();
     kv.go_live();
@@ -35,6 +39,16 @@ fn reads_as_one_map(operations: Vec<Operation>) -> Result<(), TestCaseError> {
             0 => kv.checkpoint(&CheckpointMeta::default()).unwrap(),
             1 => kv.freeze(),
             2 => kv.write_frozen(&CheckpointMeta::default()).unwrap(),
+            3 => drop(kv.merge().unwrap()),
+            4 => {
+                // The first may be the one that was begun before.
+                kv.checkpoint(&CheckpointMeta::default()).unwrap();
+                kv.checkpoint(&CheckpointMeta::default()).unwrap();
+                let db = kv.db.clone();
+                drop(kv);
+                kv = Kv::open(db).unwrap();
+                kv.go_live();
+            }
             _ => {}
         }
         prop_assert_eq!(kv.get(&key).unwrap(), model.get(&key).cloned());
@@ -53,44 +67,169 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
     fn memtables_and_database_read_as_one_map(
-        operations in proptest::collection::vec((0u8..3, proptest::collection::vec(0u8..4, 1..4), 0u8..4), 1..60),
+        operations in proptest::collection::vec((0u8..3, proptest::collection::vec(0u8..4, 1..4), 0u8..9), 1..60),
     ) {
         reads_as_one_map(operations)?;
     }
 }
 
-/// Every call that was stored is found, however much of it has reached sled and while the filter is rebuilt.
+/// The state after random changes, checkpoints and merges, with and without the end of a process in between, is that of
+/// a map. Values are so long that a run has many blocks, and a merge many steps.
 #[test]
-fn a_known_call_is_always_found() {
+fn many_keys_in_many_runs_read_as_one_map() {
     let key = |number: u32| stored(&crate::model::keys::call("acme", &number.to_string()));
-    for seed in 0..8u32 {
+    for seed in 0..6u32 {
         let dir = tempfile::tempdir().unwrap();
-        let db = sled::Config::new().path(dir.path()).flush_every_ms(None).open().unwrap();
-        let kv = Kv::with_capacity(db, 8);
-        kv.put(key(0), vec![0]);
-        kv.checkpoint(&CheckpointMeta::default()).unwrap();
-        kv.put(key(1), vec![1]);
+        let mut kv = open(dir.path());
         kv.go_live();
-        let (mut put, mut random) = (vec![0, 1], seed.wrapping_mul(0x9E37_79B9) | 1);
-        for number in 2..1_500u32 {
+        let (mut model, mut random) = (BTreeMap::new(), seed.wrapping_mul(0x9E37_79B9) | 1);
+        let mut any = |most: u32| {
             random ^= random << 13;
             random ^= random >> 17;
             random ^= random << 5;
-            match random % 32 {
-                0 => kv.freeze(),
-                1 => kv.write_frozen(&CheckpointMeta::default()).unwrap(),
-                2 => kv.checkpoint(&CheckpointMeta::default()).unwrap(),
-                3..=20 => kv.remove(key(put.swap_remove(random as usize / 32 % put.len()))),
-                _ => {}
+            random % most
+        };
+        for round in 0..40u8 {
+            for _ in 0..any(600) {
+                let changed = key(any(900));
+                if any(4) == 0 {
+                    kv.remove(changed.clone());
+                    model.remove(&changed);
+                } else {
+                    let value = vec![round; any(2_000) as usize];
+                    kv.put(changed.clone(), value.clone());
+                    model.insert(changed, value);
+                }
             }
-            assert_eq!(kv.get(&key(number)).unwrap(), None);
-            kv.put(key(number), vec![number as u8]);
-            put.push(number);
-            for known in put.iter().skip(random as usize % 7).step_by(7) {
-                assert_eq!(kv.get(&key(*known)).unwrap(), Some(vec![*known as u8]), "{known} at {number}, {seed}");
+            kv.freeze();
+            kv.write_frozen(&CheckpointMeta::default()).unwrap();
+            for _ in 0..any(4) {
+                kv.merge().unwrap();
             }
+            if any(8) == 0 {
+                let db = kv.db.clone();
+                drop(kv);
+                kv = Kv::open(db).unwrap();
+                kv.go_live();
+            }
+            for number in (0..900).step_by(7) {
+                assert_eq!(kv.get(&key(number)).unwrap(), model.get(&key(number)).cloned(), "{number}, {seed}");
+            }
+            let all: Vec<_> = model.clone().into_iter().collect();
+            assert!(kv.scan(b"t", None, 1_000).unwrap() == all, "{seed}");
+            assert!(kv.stored(None, usize::MAX).unwrap() == all, "{seed}");
+            assert!(kv.scan_down(b"t", b"u", 1_000).unwrap().into_iter().rev().eq(all), "{seed}");
         }
+        while kv.merge().unwrap() {}
+        kv.merge().unwrap();
+        let runs = kv.layers().runs.clone();
+        let own: Vec<_> = runs.iter().flat_map(|run| run.stored_keys().collect::<Vec<_>>()).collect();
+        let stored = kv.db.iter().keys().map(|key| key.unwrap().to_vec()).filter(|key| !is_own(key));
+        assert_eq!(stored.count(), own.len(), "nothing is left of runs that were merged");
     }
+}
+
+fn is_own(key: &[u8]) -> bool {
+    [stored_key::MANIFEST, POSITION].contains(&key)
+}
+
+#[test]
+fn runs_are_merged_while_there_are_many() {
+    let dir = tempfile::tempdir().unwrap();
+    let kv = open(dir.path());
+    for number in 0..300u32 {
+        kv.put(number.to_be_bytes().to_vec(), vec![1]);
+        kv.checkpoint(&CheckpointMeta::default()).unwrap();
+        let runs = kv.layers().runs.clone();
+        assert!(runs.len() <= 5 * 4, "{} runs after {number} checkpoints", runs.len());
+        assert!(runs.is_sorted_by_key(|run| (run.meta().level, std::cmp::Reverse(run.meta().id))), "by age");
+    }
+    assert_eq!(kv.stored(None, usize::MAX).unwrap().len(), 300);
+}
+
+#[test]
+fn a_run_that_was_merged_is_read_to_the_end_by_those_who_began() {
+    let dir = tempfile::tempdir().unwrap();
+    let kv = open(dir.path());
+    let fill = |value: u8| {
+        for key in 0..50u8 {
+            kv.put(vec![b't', key], vec![value; 1_000]);
+        }
+        kv.freeze();
+        kv.write_frozen(&CheckpointMeta::default()).unwrap();
+    };
+    (0..6).for_each(fill);
+    let before = kv.layers().runs.clone();
+    let range = (Bound::Unbounded, Bound::Unbounded);
+    let mut reading = before[0].range(&kv.db, range);
+    assert!(reading.next().unwrap().is_ok());
+    while kv.merge().unwrap() {}
+    kv.merge().unwrap();
+    assert_eq!(kv.layers().runs.len(), 1);
+    assert_eq!(
+        reading.filter(|pair| pair.as_ref().is_ok_and(|(_, value)| value.as_ref().unwrap()[0] == 5)).count(),
+        49
+    );
+    let old = before[0].stored_keys().next().unwrap();
+    drop(before);
+    assert!(kv.db.contains_key(&old).unwrap());
+    kv.merge().unwrap();
+    assert!(!kv.db.contains_key(&old).unwrap());
+}
+
+#[test]
+fn plain_pairs_are_taken_over_once_however_often_that_is_interrupted() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = database(dir.path());
+    let plain: Vec<(Vec<u8>, Vec<u8>)> =
+        (0..2_000u32).map(|n| (stored(&crate::model::keys::call("acme", &n.to_string())), vec![7; 90])).collect();
+    let put = || {
+        for (key, value) in &plain {
+            db.insert(key, value.as_slice()).unwrap();
+        }
+    };
+    put();
+    db.insert(POSITION, record::encode(&CheckpointPosition { segment: 4, ..CheckpointPosition::default() })).unwrap();
+    // Interrupted before the manifest was written.
+    db.insert(stored_key::block_key(0, 0), vec![1, 2, 3]).unwrap();
+    db.insert(stored_key::block_key(0, 7_000), vec![1, 2, 3]).unwrap();
+    let sorted: BTreeMap<_, _> = plain.iter().cloned().collect();
+    for _ in 0..2 {
+        let kv = Kv::open(db.clone()).unwrap();
+        assert!(kv.stored(None, usize::MAX).unwrap().into_iter().eq(sorted.clone()));
+        assert_eq!(kv.applied().unwrap().unwrap().segment, 4);
+        assert!(
+            kv.db.get(&plain[3].0).unwrap().is_none() && kv.db.get(stored_key::block_key(0, 7_000)).unwrap().is_none()
+        );
+        kv.remove(plain[3].0.clone());
+        kv.put(plain[3].0.clone(), vec![7; 90]);
+        kv.checkpoint(&CheckpointMeta::default()).unwrap();
+        drop(kv);
+        // Interrupted while they were removed; what they held may have changed since.
+        db.insert(&plain[3].0, vec![1]).unwrap();
+        db.insert(POSITION, record::encode(&CheckpointPosition { segment: 4, ..CheckpointPosition::default() }))
+            .unwrap();
+    }
+}
+
+#[test]
+fn missing_and_damaged_blocks_are_reported() {
+    let dir = tempfile::tempdir().unwrap();
+    let kv = open(dir.path());
+    (0..200u8).for_each(|key| kv.put(vec![b'q', key], vec![key; 100]));
+    kv.checkpoint(&CheckpointMeta::default()).unwrap();
+    let key = kv.layers().runs[0].stored_keys().nth(1).unwrap();
+    let corrupt = |kv: &Kv| {
+        let read = (kv.stored(None, usize::MAX), kv.scan(b"q", None, 1_000));
+        assert!(matches!(read, (Err(StateError::Corrupt(_)), Err(StateError::Corrupt(_)))));
+        assert!(kv.get(&[b'q', 1]).unwrap().is_some(), "other blocks can be read");
+    };
+    kv.db.insert(&key, &[0, 200, 1]).unwrap();
+    corrupt(&kv);
+    kv.db.remove(&key).unwrap();
+    corrupt(&kv);
+    kv.db.insert(stored_key::MANIFEST, &[9]).unwrap();
+    assert!(matches!(Kv::open(kv.db.clone()), Err(StateError::Corrupt(_))));
 }
 
 #[test]
@@ -118,9 +257,7 @@ fn no_value_in_sled_exceeds_the_limit() {
     let long: Vec<u8> = (0..40_000u32).map(|n| n as u8).collect();
     kv.put_pieces(b"s1", &long, 8);
     kv.checkpoint(&CheckpointMeta::default()).unwrap();
-    for entry in kv.db.iter() {
-        assert!(entry.unwrap().1.len() <= MAX_VALUE);
-    }
+    assert!(kv.db.iter().all(|entry| entry.unwrap().1.len() <= 4 << 10));
     let pieces =
         |kv: &Kv| kv.scan(b"s1", None, 99).unwrap().into_iter().flat_map(|(_, piece)| piece).collect::<Vec<_>>();
     assert_eq!(pieces(&kv), long);

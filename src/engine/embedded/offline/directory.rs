@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use crate::engine::embedded::format::{self, FORMAT};
+use crate::engine::embedded::kv::stored_key::OPENED;
 use crate::engine::embedded::marker;
 use crate::engine::embedded::offline::audit::{Audit, SegmentInfo};
 use crate::engine::embedded::offline::refused::Refused;
@@ -108,6 +109,9 @@ fn validate_pairs(replica: &mut Replica) -> Result<CheckpointPosition, String> {
     let text = |damage: Damage| damage.detail().to_owned();
     let applied = replica.kv.applied().map_err(|error| error.to_string())?;
     let applied = applied.ok_or("does not record its checkpoint position")?;
+    if let Some(opened) = replica.kv.own(OPENED).map_err(|error| error.to_string())? {
+        replica.validate(OPENED, &opened)?;
+    }
     let mut after: Option<Vec<u8>> = None;
     loop {
         let page = replica.kv.stored(after.as_deref(), PAGE_BYTES).map_err(|error| error.to_string())?;

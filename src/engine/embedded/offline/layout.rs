@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use crate::core::seal::Fingerprint;
 use crate::engine::embedded::backup::TOKEN;
 use crate::engine::embedded::frame::Salt;
-use crate::engine::embedded::kv::BATCH_BYTES;
 use crate::engine::embedded::kv::stored_key::{POSITION, prefix};
 use crate::engine::embedded::offline::archive::Section;
 use crate::engine::embedded::offline::refused::Refused;
@@ -55,6 +54,9 @@ enum Body {
     Plain(File),
     Packed(Packing),
 }
+
+/// How many bytes of pairs go into one batch: sled writes larger ones as several buffers.
+const BATCH_BYTES: usize = 128 << 10;
 
 /// A data directory that is being written.
 pub(crate) struct Layout {

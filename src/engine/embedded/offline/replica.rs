@@ -94,7 +94,8 @@ impl Replica {
     }
 
     fn on(scratch: Scratch) -> Result<Self, String> {
-        let kv = Kv::new(open::database(&scratch.path().join("state"), CACHE_BYTES)?);
+        let db = open::database(&scratch.path().join("state"), CACHE_BYTES)?;
+        let kv = Kv::open(db).map_err(|error| error.to_string())?;
         Ok(Self { kv, registry: Mutex::default(), derived_faults: Vec::new(), _scratch: scratch })
     }
 

@@ -187,6 +187,8 @@ fn is_lost(audit: &Audit, replica: &Replica, key: &[u8], value: &[u8], lost: &mu
         | ValueKind::InOrder
         | ValueKind::Sequence
         | ValueKind::Token
+        | ValueKind::Session
+        | ValueKind::PortalLink
         | ValueKind::Replay
         | ValueKind::Subscription
         | ValueKind::Call

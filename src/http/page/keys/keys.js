@@ -28,6 +28,21 @@ for (const button of document.querySelectorAll("[data-revoke]")) {
   );
 }
 
+const endProblem = document.getElementById("end-problem");
+for (const button of document.querySelectorAll("[data-end]")) {
+  button.addEventListener("click", () =>
+    busy(button, async () => {
+      endProblem.textContent = "";
+      try {
+        await call("DELETE", `/v1/sessions/${button.dataset.end}`);
+        location.reload();
+      } catch (refusal) {
+        endProblem.textContent = refusal.message;
+      }
+    }),
+  );
+}
+
 const form = document.getElementById("new-key");
 form?.addEventListener("submit", (event) => {
   event.preventDefault();

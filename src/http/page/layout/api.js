@@ -19,8 +19,10 @@ export async function call(method, path, body) {
   } catch {
     throw new Refusal(0, "Hookswitch does not answer. Check the connection to it, and try again.");
   }
-  if (reply.status === 401 || (reply.redirected && new URL(reply.url).pathname === "/sign-in")) {
-    location.assign(`/sign-in?then=${encodeURIComponent(location.pathname + location.search)}`);
+  if (reply.status === 401 || (reply.redirected && ["/sign-in", "/portal"].includes(new URL(reply.url).pathname))) {
+    // Who came by a portal link has no token to sign in with.
+    if ("portal" in window.document.body.dataset) location.assign("/portal");
+    else location.assign(`/sign-in?then=${encodeURIComponent(location.pathname + location.search)}`);
     throw new Refusal(401, "Your session has ended. Sign in again.");
   }
   const document = reply.status === 204 ? null : await reply.json().catch(() => null);

@@ -2,9 +2,11 @@
 
 import { localTimes } from "./time.js";
 import { copying } from "./copy.js";
+import { embedded } from "./embed.js";
 
 localTimes(document);
 copying(document);
+embedded();
 
 const company = document.getElementById("company-switch");
 company?.addEventListener("change", () => company.form.requestSubmit());

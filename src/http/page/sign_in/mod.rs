@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use hyper::body::Incoming;
-use hyper::header::{HeaderMap, HeaderValue, SET_COOKIE};
+use hyper::header::HeaderValue;
 use hyper::{Request, StatusCode, Uri};
 use minijinja::context;
 use url::form_urlencoded;
@@ -14,13 +14,16 @@ use url::form_urlencoded;
 use super::paths::find;
 use super::render::html;
 use super::state::Page;
+use crate::core::actor::{Actor, Via};
+use crate::core::session::Session;
 use crate::core::token::{Role, TokenHash};
-use crate::http::authentication::{access_of, signed_in};
+use crate::http::authentication::{access_of, of_session, signed_in};
 use crate::http::connection::Peer;
 use crate::http::context::RequestContext;
 use crate::http::problem::Problem;
 use crate::http::reply::{Reply, seen_other};
-use crate::http::{origin, request};
+use crate::http::session::Place;
+use crate::http::{acting, bridge, origin, portal_links, request};
 
 /// The sign-in page that redirects back to `wanted`.
 pub(super) fn then(wanted: &Uri) -> String {
@@ -55,7 +58,7 @@ pub(super) fn show(page: &Page, context: &RequestContext, request: &Request<Inco
 }
 
 fn form(page: &Page, status: StatusCode, then: Option<&str>, refusal: Option<&str>) -> Result<Reply, Problem> {
-    let shared = context! { assets => page.assets.base(), signed_in => false };
+    let shared = page.given(context! { signed_in => false });
     let values = context! { page => shared, then => then.map(|text| target(Some(text))), refusal => refusal };
     Ok(html(status, page.templates.render("sign_in.html", values)?))
 }
@@ -80,9 +83,11 @@ pub(super) async fn enter(page: &Page, context: &RequestContext, request: Reques
         const INGEST: &str = "This token may only post events. Sign in with one that has the role `read` or `admin`.";
         return form(page, StatusCode::FORBIDDEN, wanted, Some(INGEST));
     }
-    let id = context.sessions.open(hash, access.company().cloned(), Instant::now()).ok_or_else(Problem::internal)?;
+    let (company, lifetime) = (access.company().cloned(), context.lifetime);
+    let acting = context.services.store.by(acting::actor(&context.services, &access, Via::Page, Some(peer)));
+    let cookie = bridge::written(|reply| acting.open_session(hash, company, lifetime, reply)).await?;
     let mut reply = seen_other(&target(wanted));
-    set_cookie(&mut reply, context.sessions.cookie(), &id, "", encrypted)?;
+    context.cookies.set(&mut reply, cookie.expose(), Place::Window { encrypted })?;
     Ok(reply)
 }
 
@@ -105,24 +110,27 @@ fn unknown(
 }
 
 /// Ends the session.
-pub(super) fn leave(context: &RequestContext, headers: &HeaderMap) -> Result<Reply, Problem> {
+pub(super) async fn leave(context: &RequestContext, request: &Request<Incoming>) -> Result<Reply, Problem> {
+    let (headers, peer) = (request.headers(), Peer::of(request));
     if !origin::is_same_origin(headers) {
         return Err(Problem::forbidden("signing out must be asked for from the page itself").closing());
     }
-    context.sessions.close(headers);
-    let mut reply = seen_other("/sign-in");
-    set_cookie(&mut reply, context.sessions.cookie(), "", "; Max-Age=0", origin::is_encrypted(headers))?;
+    let sessions: Vec<Session> = context.sessions_in(headers).collect();
+    let by_link = sessions.iter().any(|session| session.visitor.is_some());
+    for session in sessions {
+        let id = session.id;
+        let user = session.visitor.as_ref().and_then(|visitor| visitor.user.clone()).unwrap_or_default();
+        let actor = match of_session(&context.services, session) {
+            Some(access) => acting::actor(&context.services, &access, Via::Page, Some(peer)),
+            // Its token is gone meanwhile.
+            None => Actor::session(id.to_string(), &user).from(Via::Page, Some(peer)),
+        };
+        bridge::written(|reply| context.services.store.by(actor).end_session(id, reply)).await?;
+    }
+    // Who came by a link has no token to sign in with.
+    let mut reply = seen_other(if by_link { portal_links::PATH } else { "/sign-in" });
+    context.cookies.remove(&mut reply, origin::is_encrypted(headers))?;
     Ok(reply)
-}
-
-/// The cookie lasts at most as long as the browser runs: the session ends earlier.
-fn set_cookie(reply: &mut Reply, name: &str, id: &str, more: &str, encrypted: bool) -> Result<(), Problem> {
-    let secure = if encrypted { "; Secure" } else { "" };
-    let cookie = format!("{name}={id}; Path=/; HttpOnly; SameSite=Strict{secure}{more}");
-    let mut cookie = HeaderValue::from_str(&cookie).map_err(|_| Problem::internal())?;
-    cookie.set_sensitive(true);
-    reply.headers_mut().insert(SET_COOKIE, cookie);
-    Ok(())
 }
 
 #[cfg(test)]

@@ -42,6 +42,9 @@ form.addEventListener("input", () => {
 let before = settings(form);
 let leaving = false;
 
+// Tells the next load of the view that it shows what was just saved. In a frame of another site there may be no storage.
+const SAVED = "#was-saved";
+
 addEventListener("beforeunload", (event) => {
   if (!leaving && JSON.stringify(settings(form)) !== JSON.stringify(before)) event.preventDefault();
 });
@@ -54,14 +57,13 @@ async function save() {
       await call("PATCH", `/v1/subscriptions/${id}`, changes(form));
       leaving = true;
       // The server renders the stored state; the scroll position stays.
-      sessionStorage.setItem("saved", id);
+      history.replaceState(null, "", SAVED);
       location.reload();
     } else {
       const made = await call("POST", "/v1/subscriptions", settings(form));
       leaving = true;
-      sessionStorage.setItem("saved", made.id);
       const company = new URLSearchParams(location.search).has("company") ? location.search : "";
-      location.assign(`/webhooks/${made.id}${company}`);
+      location.assign(`/webhooks/${made.id}${company}${SAVED}`);
     }
   } catch (refusal) {
     saved.textContent = "";
@@ -69,8 +71,8 @@ async function save() {
   }
 }
 
-if (id && sessionStorage.getItem("saved") === id) {
-  sessionStorage.removeItem("saved");
+if (id && location.hash === SAVED) {
+  history.replaceState(null, "", location.pathname + location.search);
   if (saved) saved.textContent = "Saved.";
   say("Saved.");
 }

@@ -80,7 +80,7 @@ pub(super) async fn new(visit: &Visit) -> Result<Reply, Problem> {
         signature => "v1", public_keys => Vec::<String>::new(),
     };
     let fresh = Secret::from_bytes(crate::http::probes::random::<32>()?);
-    let secret = visit.browser().map_or_else(
+    let secret = visit.session().map_or_else(
         || fresh.clone(),
         |browser| visit.context().reserved.secret(browser, fresh.clone(), Instant::now()),
     );

@@ -25,6 +25,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt as _;
 
+use crate::engine::embedded::varint::{put, take};
 use crate::engine::embedded::wal::index::entry::Posting;
 use crate::engine::embedded::wal::index::filter::{self, Filter};
 use crate::engine::embedded::wal::index::growing::Growing;
@@ -162,27 +163,6 @@ fn put_entry(out: &mut Vec<u8>, key: u64, postings: &[Posting]) {
         put(out, (((packed >> 2) - last) << 2) | (packed & 3));
         last = packed >> 2;
     }
-}
-
-/// A varint: seven bits a byte, lowest first; the eighth bit means that more follow.
-fn put(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
-}
-
-fn take(bytes: &mut &[u8]) -> Option<u64> {
-    let mut number = 0;
-    for (place, byte) in bytes.iter().enumerate().take(10) {
-        number |= u64::from(byte & 0x7f) << (7 * place);
-        if byte & 0x80 == 0 {
-            *bytes = &bytes[place + 1..];
-            return Some(number);
-        }
-    }
-    None
 }
 
 /// Whether these bytes are an index of an older version, which is rebuilt instead of read.
