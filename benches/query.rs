@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use hookswitch::core::actor::Actor;
 use hookswitch::core::attempt::{LogEntry, Status};
 use hookswitch::core::catalogue::Catalogue;
 use hookswitch::core::conversation::NewMessage;
@@ -102,6 +103,7 @@ impl World {
                 log_bytes: 100 << 30,
                 event_age: age,
                 conversation_age: age,
+                audit_age: age,
                 reclaim: Reclaim::default(),
             },
             min_free_bytes: 1,
@@ -124,7 +126,7 @@ impl World {
                 format!(r#"{{"company":"company-{number}","url":"https://www.example.com/hook","events":["*"]}}"#);
             let patch = Patch::from_json(json::parse(&text)?, &catalogue).map_err(|invalid| format!("{invalid:?}"))?;
             let draft = patch.into_draft(Order::Call).map_err(|invalid| format!("{invalid:?}"))?;
-            subscriptions.push(ask(|reply| store.create_subscription(draft, reply))?);
+            subscriptions.push(ask(|reply| store.by(Actor::daemon()).create_subscription(draft, reply))?);
         }
         Ok(Self { store, running, changes, now, subscriptions, catalogue, posted: 0 })
     }

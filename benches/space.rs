@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use hookswitch::core::actor::Actor;
 use hookswitch::core::attempt::{Answer, LogEntry, Sent, Status};
 use hookswitch::core::catalogue::Catalogue;
 use hookswitch::core::delivery::{Delivery, State};
@@ -52,6 +53,7 @@ fn main() -> Outcome<()> {
             log_bytes: 10 << 30,
             event_age: kept,
             conversation_age: kept,
+            audit_age: kept,
             reclaim: Reclaim::default(),
         },
         min_free_bytes: 1,
@@ -137,7 +139,7 @@ impl Run {
         let text = r#"{"company":"acme","url":"https://www.example.com/hook","events":["*"]}"#;
         let patch = Patch::from_json(json::parse(text)?, &self.catalogue).map_err(|invalid| format!("{invalid:?}"))?;
         let draft = patch.into_draft(Order::Call).map_err(|invalid| format!("{invalid:?}"))?;
-        self.subscription = Some(ask(|reply| self.store.create_subscription(draft, reply))?);
+        self.subscription = Some(ask(|reply| self.store.by(Actor::daemon()).create_subscription(draft, reply))?);
         Ok(())
     }
 

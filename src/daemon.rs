@@ -13,6 +13,7 @@ mod fatal;
 mod heartbeat;
 mod measures;
 mod moving;
+mod owners;
 mod reload;
 mod store;
 
@@ -25,8 +26,8 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::alerts::owners::Owners;
 use crate::alerts::rules::Sighting;
-use crate::alerts::{AlertSink, Alerts};
 use crate::config::{Config, ConfigError, Keys, StoreEngine};
 use crate::core::id::SubscriptionId;
 use crate::dispatch::{self, Dispatcher, Gauge, Standing};
@@ -39,6 +40,7 @@ use crate::service::{self, DataDirLock, Hangups, OpenFiles};
 use crate::store::{Running, Store};
 use crate::telemetry;
 
+use self::alarms::{Alarms, Sinks};
 use self::clock::now;
 use self::fatal::Cause;
 pub use self::fatal::Fatal;
@@ -55,6 +57,8 @@ const SENDERS_STOP: Duration = Duration::from_secs(5);
 const SENDERS_STOP_MOST: Duration = Duration::from_secs(30);
 /// Time limit of the last alerts.
 const ALERTS_STOP: Duration = Duration::from_secs(5);
+/// Time limit of a mail to owners that is being sent: it is sent again after the next start.
+const OWNERS_STOP: Duration = Duration::from_secs(2);
 /// How long a response may wait for a client that does not read it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -77,7 +81,8 @@ pub struct Daemon {
     server: Server,
     dispatcher: Dispatcher,
     writer: Running,
-    alerts: Alerts,
+    alerts: Alarms,
+    owners: Owners,
     store: Store,
     transport: Arc<TransportHandle>,
     /// The keys in force.
@@ -150,7 +155,7 @@ impl Daemon {
         let (control, end) = mpsc::channel();
         let failed = Arc::new(AtomicBool::new(false));
         let inbox = Arc::new(dispatch::Inbox::default());
-        let sink = AlertSink::default();
+        let (sinks, owners) = (Sinks::default(), owners::Beginning::new());
 
         let dispatcher = Dispatcher::start(
             idle.store().clone(),
@@ -158,13 +163,13 @@ impl Daemon {
             dispatch_settings(config),
             Arc::new(now),
             inbox.clone(),
-            alarms::listener(measures::of_deliveries(metrics.clone()), sink.clone()),
+            owners.listener(alarms::listener(measures::of_deliveries(metrics.clone()), sinks.clone())),
             dispatcher_ended(&control),
         );
         let no_thread = |error| Fatal::new(Cause::Failed, format!("the dispatcher cannot be started: {error}"));
         let dispatcher = dispatcher.map_err(no_thread)?;
         let store = idle.store().clone();
-        let (flag, store_failed, alerts_sink) = (failed.clone(), fatal(&control, Cause::Store), sink.clone());
+        let (flag, store_failed, alerts_sink) = (failed.clone(), fatal(&control, Cause::Store), sinks.clone());
         let (answered, answers) = http::answers();
         let writer = idle.measured(measures::of_commits(metrics.clone())).answering(answered).start(
             now,
@@ -176,9 +181,10 @@ impl Daemon {
             },
         );
         let writer = writer.map_err(|error| Fatal::new(Cause::Failed, error))?;
-        let source = alarms::source(store.clone(), transport.clone(), metrics.clone());
-        let alerts = Alerts::start(&sink, alarms::target(config), source, alarms::seed());
-        let alerts = alerts.map_err(|error| Fatal::new(Cause::Failed, format!("no thread for alerts: {error}")))?;
+        let alerts = Alarms::start(config, &sinks, (store.clone(), transport.clone(), metrics.clone()));
+        let alerts = alerts.map_err(|error| Fatal::new(Cause::Failed, error))?;
+        let owners = owners.start(&store, alerts.mailer(), config.page.url.clone());
+        let owners = owners.map_err(|error| Fatal::new(Cause::Failed, format!("no thread for mails: {error}")))?;
         let first = FirstToken::new(token.hash, &token.kept_in);
         let services = services(config, store.clone(), transport.clone(), first, dispatcher.gauge(), failed, metrics);
         let settings = http_settings(config, page, tls.clone());
@@ -198,6 +204,7 @@ impl Daemon {
             dispatcher,
             writer,
             alerts,
+            owners,
             store,
             transport,
             in_force: config.keys.clone(),
@@ -258,6 +265,7 @@ impl Daemon {
         if left > 0 {
             tracing::warn!("{left} attempts had not ended; they are repeated after the next start");
         }
+        self.owners.stop(OWNERS_STOP);
         tracing::info!("stopping: writing the queue");
         service::notify_status("closing the store");
         self.writer.stop();

@@ -25,7 +25,8 @@
 //! | [`dispatch`] | which delivery is sent when | core, store, sender |
 //! | [`http`] | the API; async, as otherwise only `cli::receiver` is | core, store, config, the sender's probe |
 //! | [`service`], [`telemetry`] | being a service: signals, systemd, lock, messages | core, config |
-//! | [`alerts`] | alerts for the operator, posted to `[alerts] url` | core |
+//! | [`mail`] | sending mails: the only module with lettre | core |
+//! | [`alerts`] | alerts for the operator, and what owners of webhooks are told | core, mail |
 //! | [`metrics`] | counters and timings for Prometheus | core |
 //! | [`daemon`] | start order, stop order, what ends the process | all of the above |
 //! | [`cli`] | the command line; speaks HTTP to a daemon, or starts one | core, config, daemon, [`store::offline`] |
@@ -43,6 +44,7 @@ pub mod daemon;
 pub mod dispatch;
 pub mod engine;
 pub mod http;
+pub mod mail;
 pub mod metrics;
 pub mod model;
 pub mod sender;

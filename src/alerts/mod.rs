@@ -1,6 +1,7 @@
-//! Alerts: posts to `[alerts] url` what needs the operator's attention.
+//! Alerts: posts to `[alerts] url`, and mails to `mail_to`, what needs the operator's attention.
 //!
-//! [`rules`] decides which alerts are due, without I/O; [`payload`] formats them. One thread runs them: it receives
+//! [`rules`] decides which alerts are due, without I/O; [`payload`] and [`letter`] format them. Each of the two ways has
+//! rules and a thread of its own, so neither waits for the other. The thread receives
 //! events ([`AlertSink::record`]), reads the state at intervals ([`AlertSource`]), and posts one alert at a time. It
 //! must not know the store or the sender.
 //!
@@ -9,8 +10,11 @@
 //! - Memory is bounded: the latest state replaces the previous one, and one alert is in flight at a time.
 //! - An alert is not a delivery: it is in no queue and no receiver's log, and one that cannot be posted raises no
 //!   further alert. That is logged on standard error.
-//! - Without a URL the thread sleeps and nothing is kept.
+//! - Mails to the owners of webhooks are [`owners`]' alone.
+//! - Without a target the thread sleeps and nothing is kept.
 
+mod letter;
+pub mod owners;
 mod payload;
 pub mod rules;
 
@@ -19,12 +23,16 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::core::alert_preset::AlertPreset;
 use crate::core::attempt::{Outcome, Report};
 use crate::core::id::{AlertId, IdSource};
+use crate::core::mail_address::MailAddress;
 use crate::core::request::Outgoing;
 use crate::core::subscription::Secret;
 use crate::core::success::SuccessRule;
 use crate::core::time::Timestamp;
+
+use crate::mail::Post;
 
 use self::rules::{AlertContent, AlertRules, Look, Sighting};
 
@@ -40,12 +48,36 @@ const LAST_ONES: usize = 4;
 /// The target of alerts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// The URL that they are posted to.
-    pub url: String,
-    /// The signing secret.
-    pub secret: Secret,
+    /// Where they go.
+    pub destination: Destination,
     /// Waiting time of the oldest delivery that raises an alert.
     pub backlog_age: Duration,
+}
+
+/// Where alerts go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// To a URL.
+    Url {
+        /// The URL that they are posted to.
+        url: String,
+        /// The signing secret; services with a preset check none.
+        secret: Option<Secret>,
+        /// The service, if it wants a format of its own.
+        preset: Option<AlertPreset>,
+    },
+    /// To these addresses.
+    Mail(Vec<MailAddress>),
+}
+
+impl Destination {
+    /// The key of the configuration to look at when it fails.
+    const fn key(&self) -> &'static str {
+        match self {
+            Self::Url { .. } => "url",
+            Self::Mail(_) => "smtp_url",
+        }
+    }
 }
 
 /// Callbacks into other modules. All of them may block.
@@ -54,6 +86,8 @@ pub struct AlertSource {
     pub look: Box<dyn Fn() -> Look + Send>,
     /// Posts a request.
     pub post: Box<dyn Fn(&Outgoing) -> Report + Send>,
+    /// Sends a mail.
+    pub mail: Post,
     /// Notified whether an alert was accepted.
     pub posted: Box<dyn Fn(bool) + Send>,
     /// The wall clock.
@@ -124,12 +158,18 @@ impl Alerts {
     ///
     /// # Errors
     /// No thread can be created.
-    pub fn start(sink: &AlertSink, target: Option<Target>, source: AlertSource, random: u128) -> std::io::Result<Self> {
+    pub fn start(
+        name: &str,
+        sink: &AlertSink,
+        target: Option<Target>,
+        source: AlertSource,
+        random: u128,
+    ) -> std::io::Result<Self> {
         let (done, ended) = mpsc::channel();
         sink.0.lock().target = target;
         let shared = sink.0.clone();
         let poster = Poster { shared: shared.clone(), source, ids: IdSource::after(0), random, begun: Instant::now() };
-        std::thread::Builder::new().name("alerts".to_owned()).spawn(move || poster.run(&done))?;
+        std::thread::Builder::new().name(name.to_owned()).spawn(move || poster.run(&done))?;
         Ok(Self { shared, ended })
     }
 
@@ -250,10 +290,17 @@ impl Poster {
     /// Posts an alert once; returns it if it must be posted again.
     fn post(&self, mut alert: Posting, target: &Target) -> Option<Posting> {
         let (id, kind) = (alert.id, alert.content.kind());
-        let body = payload::body(id, &alert.content);
-        let request = Outgoing::alert(&target.url, &target.secret, id, body, (self.source.clock)());
-        let report = (self.source.post)(&request);
-        let trouble = trouble(&report);
+        let trouble = match &target.destination {
+            Destination::Url { url, secret, preset } => {
+                let body = match preset {
+                    None => payload::body(id, &alert.content),
+                    Some(preset) => payload::for_service(*preset, id, &alert.content),
+                };
+                let request = Outgoing::alert(url, secret.as_ref(), id, body, (self.source.clock)());
+                trouble(&(self.source.post)(&request))
+            }
+            Destination::Mail(to) => (self.source.mail)(&letter::of_alert(id, &alert.content, to)).err(),
+        };
         (self.source.posted)(trouble.is_none());
         let Some(trouble) = trouble else {
             tracing::info!("alert {id} was sent: {kind}");
@@ -267,7 +314,8 @@ impl Poster {
             return None;
         }
         let seconds = pause.as_secs();
-        tracing::warn!("alert {id} ({kind}) could not be posted to [alerts] url, next try in {seconds} s: {trouble}");
+        let key = target.destination.key();
+        tracing::warn!("alert {id} ({kind}) could not be sent by [alerts] {key}, next try in {seconds} s: {trouble}");
         alert.next = Instant::now() + pause;
         Some(alert)
     }

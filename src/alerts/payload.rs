@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::rules::{AlertContent, Kind, Subject};
+use crate::core::alert_preset::AlertPreset;
 use crate::core::id::AlertId;
 use crate::core::time::format_duration;
 
@@ -22,7 +23,7 @@ pub(super) fn body(id: AlertId, content: &AlertContent) -> Vec<u8> {
     document.to_string().into_bytes()
 }
 
-fn contents(content: &AlertContent) -> (String, Value) {
+pub(super) fn contents(content: &AlertContent) -> (String, Value) {
     match content {
         AlertContent::Subscriptions(kind, named, count) => {
             let shown: Vec<Value> = named.iter().map(|(subject, reason)| shown(subject, *reason)).collect();
@@ -102,6 +103,30 @@ fn shown(subject: &Subject, reason: Option<&'static str>) -> Value {
 fn place(url: &str) -> String {
     let Ok(url) = Url::parse(url) else { return String::new() };
     format!("{}{}", url.origin().ascii_serialization(), url.path())
+}
+
+/// The body in a service's own format.
+pub(super) fn for_service(preset: AlertPreset, id: AlertId, content: &AlertContent) -> Vec<u8> {
+    let (message, _) = contents(content);
+    let document = match preset {
+        // Slack reads <, > and & as markup (https://docs.slack.dev/messaging/formatting-message-text).
+        AlertPreset::Slack => {
+            let text = message.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+            json!({"text": format!("*Hookswitch*: {text}")})
+        }
+        AlertPreset::Teams => json!({"type": "message", "attachments": [{
+            "contentType": "application/vnd.microsoft.card.adaptive",
+            "content": {
+                "$schema": "http://adaptivecards.io/schemas/adaptive-card.json", "type": "AdaptiveCard", "version": "1.4",
+                "body": [
+                    {"type": "TextBlock", "text": "Hookswitch", "weight": "bolder"},
+                    {"type": "TextBlock", "text": message, "wrap": true},
+                    {"type": "TextBlock", "text": format!("{} {}", content.kind(), id.timestamp()), "isSubtle": true, "wrap": true},
+                ],
+            },
+        }]}),
+    };
+    document.to_string().into_bytes()
 }
 
 fn counted(count: u64, one: &str, more: &str) -> String {

@@ -202,17 +202,19 @@ fn posting(answer: impl Fn(usize) -> Outcome + Send + 'static) -> (AlertSink, Al
     let source = AlertSource {
         look: Box::new(Look::default),
         post: Box::new(post),
+        mail: Box::new(|_| Err("no mails here".to_owned())),
         posted: Box::new(|_| ()),
         clock: Box::new(|| NOW),
         again_first: Duration::from_millis(50),
     };
-    let alerts = Alerts::start(&sink, Some(target()), source, 7).unwrap();
+    let alerts = Alerts::start("alerts", &sink, Some(target()), source, 7).unwrap();
     (sink, alerts, got)
 }
 
 fn target() -> Target {
     let secret = Secret::from_bytes([7; 32]);
-    Target { url: "https://ops.example/hook".to_owned(), secret, backlog_age: HOUR }
+    let url = "https://ops.example/hook".to_owned();
+    Target { destination: Destination::Url { url, secret: Some(secret), preset: None }, backlog_age: HOUR }
 }
 
 fn answered(status: u16) -> Outcome {
@@ -267,4 +269,16 @@ fn without_a_target_nothing_is_kept() {
     let body = String::from_utf8(got.recv_timeout(PATIENCE).unwrap().body).unwrap();
     assert!(body.contains("r2.example") && !body.contains("r1.example"), "{body}");
     alerts.stop(PATIENCE);
+}
+
+#[test]
+fn a_service_gets_its_own_format() {
+    let content = AlertContent::Trouble("a <b> & c".to_owned(), 1, false);
+    let body = |preset| -> Value {
+        serde_json::from_slice(&payload::for_service(preset, AlertId::from_bits(7), &content)).unwrap()
+    };
+    assert_eq!(body(AlertPreset::Slack), json!({"text": "*Hookswitch*: a &lt;b&gt; &amp; c"}));
+    let card = &body(AlertPreset::Teams)["attachments"][0];
+    assert_eq!(card["contentType"], "application/vnd.microsoft.card.adaptive");
+    assert_eq!(card["content"]["body"][1]["text"], "a <b> & c");
 }

@@ -1,28 +1,17 @@
 //! `log`: the attempts, oldest first, newest last.
 
 use std::io::Write;
-use std::thread;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
-use super::client::{Client, Page, read, with_query};
+use super::client::Client;
 use super::connection::Connection;
-use super::exit::{Failure, note};
+use super::exit::Failure;
+use super::following::Listed;
 use super::table::{Column, Layout};
-use super::text::safe_json;
 use crate::core::time::{Timestamp, parse_duration};
-
-/// Polling interval of a followed log.
-const PERIOD: Duration = Duration::from_secs(1);
-/// An entry appears shortly after its attempt ended; new entries are searched for this far back.
-const LAG: Duration = Duration::from_secs(300);
-/// Entries requested at once.
-const PAGE: usize = 200;
-/// Maximum entries printed between two polls.
-const CATCH_UP_MOST: usize = 10_000;
 
 /// Print the log of attempts
 #[derive(Debug, Args)]
@@ -99,7 +88,6 @@ struct Filter {
 /// The displayed members of an entry.
 #[derive(Debug, Deserialize)]
 pub(super) struct Entry {
-    pub(super) id: String,
     created: String,
     event: String,
     pub(super) status: String,
@@ -160,122 +148,10 @@ impl Log {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
         let client = Client::new(&self.connection)?;
         let now = Timestamp::from(SystemTime::now());
-        let filter = self.filter.parameters(now)?;
-        // At least one, even if none is printed: it marks where new entries begin.
-        let latest = latest(&client, &filter, self.limit.max(1))?;
-        let mut follower = Follower::new(now, &latest)?;
-        let layout = layout();
-        if !self.json {
-            let nothing = latest.is_empty() && !self.follow;
-            writeln!(out, "{}", if nothing { "There are no such entries.".to_owned() } else { layout.head() })?;
-        }
-        self.write(&latest[..latest.len().min(self.limit)], &layout, out)?;
-        if !self.follow {
-            return Ok(());
-        }
-        let mut away = false;
-        loop {
-            thread::sleep(PERIOD);
-            let new = follower.look(&client, &filter)?;
-            if new.is_none() && !away {
-                note(&format!("no daemon answers at {}; waiting for it", client.base()));
-            }
-            away = new.is_none();
-            self.write(&new.unwrap_or_default(), &layout, out)?;
-        }
-    }
-
-    /// Writes entries in reverse, oldest first.
-    fn write(&self, entries: &[Box<RawValue>], layout: &Layout, out: &mut dyn Write) -> Result<(), Failure> {
-        for raw in entries.iter().rev() {
-            let line = if self.json { safe_json(raw.get()) } else { layout.line(&read::<Entry>(raw.get())?.cells()) };
-            writeln!(out, "{line}")?;
-        }
-        Ok(out.flush()?)
-    }
-}
-
-/// The newest `limit` entries, newest first.
-fn latest(client: &Client, filter: &[(&str, String)], limit: usize) -> Result<Vec<Box<RawValue>>, Failure> {
-    let mut found = Vec::new();
-    let mut cursor = None;
-    while found.len() < limit {
-        let page = read::<Page>(&client.get(&page_path(filter, cursor.as_deref(), PAGE.min(limit - found.len())))?)?;
-        found.extend(page.items);
-        cursor = page.next;
-        if cursor.is_none() {
-            break;
-        }
-    }
-    found.truncate(limit);
-    Ok(found)
-}
-
-fn page_path(filter: &[(&str, String)], cursor: Option<&str>, limit: usize) -> String {
-    let limit = limit.to_string();
-    let filter = filter.iter().map(|(name, value)| (*name, Some(value.as_str())));
-    let parameters: Vec<_> = filter.chain([("limit", Some(limit.as_str())), ("cursor", cursor)]).collect();
-    with_query("/v1/log", &parameters)
-}
-
-/// The last printed entry. Ids ascend in the log's order, so it suffices.
-#[derive(Debug)]
-struct Follower {
-    last: String,
-    since: Timestamp,
-}
-
-impl Follower {
-    fn new(now: Timestamp, printed: &[Box<RawValue>]) -> Result<Self, Failure> {
-        let mut follower = Self { last: String::new(), since: now };
-        follower.note(printed)?;
-        Ok(follower)
-    }
-
-    /// Continues after the newest of `entries`, which is the first.
-    fn note(&mut self, entries: &[Box<RawValue>]) -> Result<(), Failure> {
-        if let Some(newest) = entries.first() {
-            let newest: Entry = read(newest.get())?;
-            self.since = Timestamp::parse(&newest.created).unwrap_or(self.since);
-            self.last = newest.id;
-        }
-        Ok(())
-    }
-
-    /// New entries, newest first; `None` if no daemon answers.
-    fn look(&mut self, client: &Client, filter: &[(&str, String)]) -> Result<Option<Vec<Box<RawValue>>>, Failure> {
-        let since = Timestamp::from_millis(self.since.millis().saturating_sub(millis(LAG)));
-        let mut filter = filter.to_vec();
-        filter.retain(|(name, value)| *name != "since" || Timestamp::parse(value).is_ok_and(|given| given > since));
-        if !filter.iter().any(|(name, _)| *name == "since") {
-            filter.push(("since", since.to_string()));
-        }
-        let mut new = Vec::new();
-        let mut cursor = None;
-        loop {
-            let Some(reply) = client.get_if_running(&page_path(&filter, cursor.as_deref(), PAGE))? else {
-                return Ok(None);
-            };
-            let page: Page = read(&reply)?;
-            let known = self.take_new(page.items, &mut new)?;
-            cursor = page.next;
-            if known || cursor.is_none() || new.len() >= CATCH_UP_MOST {
-                break;
-            }
-        }
-        self.note(&new)?;
-        Ok(Some(new))
-    }
-
-    /// Moves new entries into `new`; true if a known one was reached, after which nothing is new.
-    fn take_new(&self, page: Vec<Box<RawValue>>, new: &mut Vec<Box<RawValue>>) -> Result<bool, Failure> {
-        for raw in page {
-            if read::<Entry>(raw.get())?.id <= self.last {
-                return Ok(true);
-            }
-            new.push(raw);
-        }
-        Ok(false)
+        let Self { follow, limit, json, filter, .. } = self;
+        let filter = filter.parameters(now)?;
+        let listed = Listed { path: "/v1/log", filter, layout: layout(), limit, follow, json, client: &client };
+        listed.run(now, Entry::cells, out)
     }
 }
 

@@ -7,6 +7,7 @@
 //! Invariants: no header value is printed; a token or signing secret only by the commands whose purpose it is;
 //! untrusted text is made safe for the terminal first.
 
+mod audit;
 mod backup;
 mod call;
 mod certificate;
@@ -17,6 +18,7 @@ mod demo;
 mod doctor;
 mod event_types;
 mod exit;
+mod following;
 mod listen;
 mod listing;
 mod log;
@@ -83,6 +85,7 @@ enum Command {
     Message(message::Message),
     Subscription(Box<subscription::Subscription>),
     Log(log::Log),
+    Audit(audit::Audit),
     Call(call::Call),
     Conversations(conversations::Conversations),
     Report(report::Report),
@@ -155,6 +158,7 @@ impl Command {
             Self::Message(command) => done(command.run(out)),
             Self::Subscription(command) => done(command.run(out)),
             Self::Log(command) => done(command.run(out)),
+            Self::Audit(command) => done(command.run(out)),
             Self::Call(command) => done(command.run(out)),
             Self::Conversations(command) => done(command.run(out)),
             Self::Report(command) => done(command.run(out)),

@@ -25,6 +25,13 @@ pub struct Changed {
     values: Option<(String, String)>,
 }
 
+impl Changed {
+    /// The values before and now; `None` for a secret.
+    pub fn values(&self) -> Option<(&str, &str)> {
+        self.values.as_ref().map(|(before, now)| (before.as_str(), now.as_str()))
+    }
+}
+
 impl fmt::Display for Changed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.values {
@@ -69,7 +76,11 @@ impl Keys {
 }
 
 fn is_secret(key: &str) -> bool {
-    key.ends_with("secret") || key.ends_with("token") || key.ends_with("proxy") || key == "store.url"
+    key.ends_with("secret")
+        || key.ends_with("token")
+        || key.ends_with("proxy")
+        || key == "store.url"
+        || key == "alerts.smtp_url"
 }
 
 fn written(value: &Value) -> String {
@@ -90,12 +101,14 @@ mod tests {
         settings.retry.jitter = 0.5;
         settings.network.allow = vec!["10.0.0.0/8".to_owned()];
         settings.alerts.secret = Some("whsec_hunter2".to_owned());
+        settings.alerts.smtp_url = Some("smtps://u:hunter2@mail.example".to_owned());
         settings.store.url = Some("postgresql://u:hunter2@db.example/db".to_owned());
         settings.http.tls_cert = Some("/etc/tls.pem".to_owned());
         let after = Keys::of(&settings);
         let changes: Vec<String> = before.changes(&after).iter().map(ToString::to_string).collect();
         let wanted = [
             "alerts.secret",
+            "alerts.smtp_url",
             "http.tls_cert (not set, now \"/etc/tls.pem\")",
             "network.allow ([], now [\"10.0.0.0/8\"])",
             "retry.jitter (0.1, now 0.5)",
@@ -105,7 +118,7 @@ mod tests {
         assert_eq!(format!("{after:?}"), "[keys]");
         let mut taken = before.clone();
         taken.take_over("retry.jitter", &after);
-        assert_eq!(taken.changes(&after).len(), 4);
+        assert_eq!(taken.changes(&after).len(), 5);
         assert_eq!(before.changes(&before), []);
     }
 }

@@ -110,6 +110,7 @@ section!(
         event_age: String = "30d".to_owned(),
         idempotency_window: String = "24h".to_owned(),
         conversation_age: String = "90d".to_owned(),
+        audit_age: String = "400d".to_owned(),
     }
 );
 
@@ -158,6 +159,10 @@ section!(
     Alerts {
         url: Option<String> = None,
         secret: Option<String> = None,
+        preset: Option<String> = None,
+        smtp_url: Option<String> = None,
+        mail_from: Option<String> = None,
+        mail_to: Vec<String> = Vec::new(),
         backlog_age: String = "1h".to_owned(),
     }
 );

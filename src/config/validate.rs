@@ -2,6 +2,7 @@
 //!
 //! Knows neither files nor variables. All faults are found in one pass.
 
+mod alerts;
 mod page;
 mod store;
 
@@ -15,13 +16,13 @@ use ipnet::IpNet;
 use super::keys::Keys;
 use super::settings::{self, Settings};
 use super::values::{
-    Alerts, Config, Diagnostics, Http, Level, Limits, LogFormat, Network, OrderingRules, Retention, Senders, TlsFiles,
+    Config, Diagnostics, Http, Level, Limits, LogFormat, Network, OrderingRules, Retention, Senders, TlsFiles,
 };
 use crate::core::address::AddressPolicy;
 use crate::core::backoff::{BadPolicy, RetryPolicy, RetrySettings};
 use crate::core::catalogue::{Catalogue, Declared};
 use crate::core::proxy::Proxy;
-use crate::core::subscription::{Ordering, Secret};
+use crate::core::subscription::Ordering;
 use crate::core::text::excerpt;
 use crate::core::time::{format_duration, parse_duration};
 
@@ -238,12 +239,13 @@ impl Check {
         let event_age = self.duration("retention.event_age", &retention.event_age, SECOND..=10 * YEAR);
         let age = &retention.conversation_age;
         let conversation_age = self.duration("retention.conversation_age", age, SECOND..=10 * YEAR);
+        let audit_age = self.duration("retention.audit_age", &retention.audit_age, SECOND..=10 * YEAR);
         if event_age < idempotency_window {
             // Otherwise a repost would be answered with the id of a deleted event.
             let window = format_duration(idempotency_window);
             self.fault("retention.event_age", format!("must be at least `idempotency_window`, which is \"{window}\""));
         }
-        Retention { log_age, log_bytes, event_age, idempotency_window, conversation_age }
+        Retention { log_age, log_bytes, event_age, idempotency_window, conversation_age, audit_age }
     }
 
     fn limits(&mut self, limits: &settings::Limits, max_body_bytes: u64) -> Limits {
@@ -296,28 +298,6 @@ impl Check {
             }
         }
         (self.faults.len() == before).then_some(networks)
-    }
-
-    fn alerts(&mut self, alerts: &settings::Alerts, network: Option<&Network>) -> Option<Alerts> {
-        let backlog_age = self.duration("alerts.backlog_age", &alerts.backlog_age, SECOND..=720 * HOUR);
-        let (url, secret) = match (&alerts.url, &alerts.secret) {
-            (Some(url), Some(secret)) => (url, secret),
-            (Some(_), None) => {
-                let wanted = "must be given with `url`: what alerts are signed with, `whsec_` and base64";
-                self.fault("alerts.secret", wanted);
-                return None;
-            }
-            (None, Some(_)) => {
-                self.fault("alerts.url", "must be given with `secret`: where alerts are posted to");
-                return None;
-            }
-            (None, None) => return None,
-        };
-        let secret = self.take("alerts.secret", Secret::parse(secret));
-        // Host names are not resolved here; addresses are checked at each call.
-        let policy = network.map(|network| network.policy.clone()).unwrap_or_default();
-        let url = self.take("alerts.url", policy.check_url(url).map(|_| url.clone()));
-        Some(Alerts { url: url?, secret: secret?, backlog_age })
     }
 
     fn diagnostics(&mut self, diagnostics: &settings::Diagnostics) -> Option<Diagnostics> {

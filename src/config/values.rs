@@ -8,12 +8,15 @@ use ipnet::IpNet;
 
 use super::keys::Keys;
 use crate::core::address::AddressPolicy;
+use crate::core::alert_preset::AlertPreset;
 use crate::core::backoff::RetryPolicy;
 use crate::core::catalogue::Catalogue;
 use crate::core::colour::Colour;
 use crate::core::database::{DatabaseUrl, SchemaName};
+use crate::core::mail_address::MailAddress;
 use crate::core::proxy::Proxy;
 use crate::core::session::Lifetime;
+use crate::core::smtp::MailServer;
 use crate::core::subscription::{Ordering, Secret};
 use crate::core::text::words;
 
@@ -42,8 +45,8 @@ pub struct Config {
     pub page: Page,
     /// The seven built-in event types and those of `[[event_types]]`.
     pub catalogue: Catalogue,
-    /// `[alerts]`; `None` to send none.
-    pub alerts: Option<Alerts>,
+    /// `[alerts]`
+    pub alerts: Alerts,
     /// `[diagnostics]`
     pub diagnostics: Diagnostics,
     /// All keys as written, to find what a reload changes.
@@ -126,6 +129,8 @@ pub struct Retention {
     pub idempotency_window: Duration,
     /// Maximum age of a conversation's message, 1 s to 10 years.
     pub conversation_age: Duration,
+    /// How long entries of the audit are kept.
+    pub audit_age: Duration,
 }
 
 /// `[store]`
@@ -230,15 +235,37 @@ pub struct Page {
     pub language: Option<String>,
 }
 
-/// `[alerts]`: where alerts for the operator are sent.
+/// `[alerts]`: where alerts for the operator are sent, and by which server the owners of webhooks are mailed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alerts {
     /// The URL that alerts are posted to.
-    pub url: String,
-    /// The signing secret.
-    pub secret: Secret,
+    pub url: Option<AlertUrl>,
+    /// The mail server.
+    pub mail: Option<MailSettings>,
     /// Waiting time of a delivery that raises an alert, 1 s to 30 days.
     pub backlog_age: Duration,
+}
+
+/// A URL that alerts are posted to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlertUrl {
+    /// The URL.
+    pub url: String,
+    /// The signing secret; optional with a preset.
+    pub secret: Option<Secret>,
+    /// The service, if it wants a format of its own.
+    pub preset: Option<AlertPreset>,
+}
+
+/// A mail server, and for whom alerts are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailSettings {
+    /// The server.
+    pub server: MailServer,
+    /// The sender.
+    pub from: MailAddress,
+    /// Who gets the alerts; may be nobody.
+    pub to: Vec<MailAddress>,
 }
 
 /// `[diagnostics]`: the process's own messages.

@@ -102,6 +102,10 @@ id!(
 );
 
 id!(
+    /// An entry of the audit (`aud_…`).
+    AuditId, "aud"
+);
+id!(
     /// An alert (`alr_…`).
     AlertId, "alr"
 );

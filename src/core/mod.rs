@@ -3,9 +3,12 @@
 //!
 //! Knows no other module.
 
+pub mod actor;
 pub mod address;
+pub mod alert_preset;
 mod answer;
 pub mod attempt;
+pub mod audit;
 pub mod auth;
 pub mod backoff;
 pub mod call;
@@ -26,6 +29,7 @@ pub mod hidden;
 pub mod id;
 pub mod invalid;
 pub mod json;
+pub mod mail_address;
 pub mod own_headers;
 pub mod path;
 pub mod payload;
@@ -40,10 +44,13 @@ pub mod retry;
 mod samples;
 pub mod seal;
 pub mod session;
+pub(crate) mod shape;
 pub mod shards;
 pub mod signature;
+pub mod smtp;
 pub mod subscription;
 pub mod subscription_input;
+pub(crate) mod subscription_json;
 pub mod success;
 pub mod target;
 pub mod target_check;

@@ -209,10 +209,10 @@ impl Outgoing {
         })
     }
 
-    /// Renders an alert for the operator, signed like deliveries; `body` is its JSON.
-    pub fn alert(url: &str, secret: &Secret, id: AlertId, body: Vec<u8>, now: Timestamp) -> Self {
+    /// Renders an alert for the operator, signed like deliveries if there is a secret; `body` is its JSON.
+    pub fn alert(url: &str, secret: Option<&Secret>, id: AlertId, body: Vec<u8>, now: Timestamp) -> Self {
         let kinds = (payload::content_type(Format::Json, Layout::Envelope), Signatures::Symmetric);
-        let mut headers = signed(kinds, &[secret], &id.to_string(), &body, now);
+        let mut headers = signed(kinds, secret.as_slice(), &id.to_string(), &body, now);
         accept(&mut headers, &[]);
         let (url, own_headers) = (url.to_owned(), Vec::new());
         Self {

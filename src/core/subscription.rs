@@ -16,6 +16,7 @@ use super::client_certificate::ClientCertificate;
 use super::event::{Company, Domain, EventType, Source};
 use super::hidden::Hidden;
 use super::id::{SubscriptionId, SubscriptionNumber};
+use super::mail_address::MailAddress;
 use super::target::Target;
 use super::text::words;
 use super::time::Timestamp;
@@ -199,6 +200,8 @@ pub struct Subscription {
     pub ordering: Ordering,
     /// How long after acceptance a delivery stays valid, by event type.
     pub expire_after: BTreeMap<EventType, Duration>,
+    /// Who is told by mail when it fails, recovers or is disabled.
+    pub notify: Vec<MailAddress>,
     /// Why it is disabled; `None` while it is enabled.
     pub disabled: Option<DisabledReason>,
     /// When it was created.

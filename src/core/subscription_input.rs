@@ -16,6 +16,7 @@ use super::event::{Company, Domain, EventType, Source};
 use super::id::{SubscriptionId, SubscriptionNumber};
 use super::invalid::{Invalid, pointer};
 use super::json::{self, Kind, optional, word};
+use super::mail_address::MailAddress;
 use super::own_headers::{self, HeaderChange};
 use super::payload::fault_of_layout;
 use super::preset::Preset;
@@ -26,13 +27,15 @@ use super::time::{Timestamp, format_duration, parse_duration};
 
 /// Maximum characters of a description.
 pub const DESCRIPTION_MOST: usize = 500;
+/// Maximum addresses of owners.
+const NOTIFY_MOST: usize = 10;
 const EXPIRE_LEAST: Duration = Duration::from_secs(1);
 const EXPIRE_MOST: Duration = Duration::from_secs(365 * 86_400);
 
 /// The valid members of a body.
 const MEMBERS: &str = "company, domain, sources, url, format, layout, nested, events, description, headers, \
                        client_cert, client_key, secret, timeout_ms, \
-                       max_in_flight, rate_per_second, ordering, expire_after, enabled, template, content_type, preset, filter, \
+                       max_in_flight, rate_per_second, ordering, expire_after, notify, enabled, template, content_type, preset, filter, \
                        success, success_body, auth, signature";
 
 /// The members of a body; `None` if absent. If a member can be reset, the inner `None` (or empty set) means `null`.
@@ -72,6 +75,8 @@ pub struct Change {
     pub expire_after: Option<BTreeMap<EventType, Duration>>,
     /// The target's settings.
     pub target: TargetChange,
+    /// Who is told by mail.
+    pub notify: Option<Vec<MailAddress>>,
     /// Whether it is enabled.
     pub enabled: Option<bool>,
     /// The signing secret, for receivers that have one already; at creation only.
@@ -143,6 +148,7 @@ impl Change {
             }
             "ordering" => self.ordering = invalid.check(at, word(value, Ordering::parse)),
             "expire_after" => self.expire_after = part(at, read_expiry(value, catalogue), invalid),
+            "notify" => self.notify = part(at, read_notify(value), invalid),
             "enabled" => self.enabled = invalid.check(at, json::boolean(value)),
             "secret" => self.secret = invalid.check(at, optional(value, |value| word(value, Secret::parse))).flatten(),
             _ if self.target.read(name, at, value, invalid) => {}
@@ -238,6 +244,7 @@ impl Change {
         set(&mut target.rate_per_second, self.rate_per_second.as_ref());
         set(&mut target.ordering, self.ordering.as_ref());
         set(&mut target.expire_after, self.expire_after.as_ref());
+        set(&mut target.notify, self.notify.as_ref());
         match self.enabled {
             Some(true) => target.disabled = None,
             Some(false) => target.disabled = target.disabled.or(Some(DisabledReason::ByHand)),
@@ -300,6 +307,7 @@ impl Draft {
             rate_per_second: self.rest.target.preset.flatten().and_then(Preset::rate),
             ordering: self.ordering,
             expire_after: BTreeMap::new(),
+            notify: Vec::new(),
             disabled: None,
             created_at: now,
             updated_at: now,
@@ -362,6 +370,23 @@ fn read_sources(raw: &RawValue) -> Result<BTreeSet<Source>, Invalid> {
         .filter_map(|(index, item)| invalid.check(&format!("/{index}"), word(item, Source::parse)))
         .collect();
     invalid.or(Some(sources))
+}
+
+fn read_notify(raw: &RawValue) -> Result<Vec<MailAddress>, Invalid> {
+    if Kind::of(raw) == Kind::Null {
+        return Ok(Vec::new());
+    }
+    let items = json::items(raw).map_err(|fault| Invalid::one("", fault))?;
+    if items.len() > NOTIFY_MOST {
+        return Err(Invalid::one("", format!("must have at most {NOTIFY_MOST} addresses")));
+    }
+    let mut invalid = Invalid::default();
+    let mut addresses = Vec::new();
+    for (index, item) in items.into_iter().enumerate() {
+        let address = invalid.check(&format!("/{index}"), word(item, MailAddress::parse));
+        addresses.extend(address.filter(|address| !addresses.contains(address)));
+    }
+    invalid.or(Some(addresses))
 }
 
 fn read_selection(raw: &RawValue, catalogue: &Catalogue) -> Result<Selection, Invalid> {

@@ -5,6 +5,8 @@
 
 use super::{Daemon, alarms, dispatch_settings, store, transport};
 use crate::config::{Changed, Config, ConfigError};
+use crate::core::actor::Actor;
+use crate::core::audit::{Action, Deed};
 use crate::telemetry::Messages;
 
 /// Keys and prefixes of keys that a reload applies; all others need a restart.
@@ -51,6 +53,7 @@ impl Daemon {
         if !later.is_empty() {
             tracing::warn!("reload: these take effect only after a restart: {}", list(&later));
         }
+        self.audit_reload(&live, &later);
         if live.is_empty() {
             tracing::info!("reload: no reloadable key has changed; files named by keys were read again");
         } else {
@@ -58,10 +61,32 @@ impl Daemon {
         }
     }
 
+    /// Records in the audit what was reloaded. Nobody waits for it: it is in force already.
+    fn audit_reload(&self, live: &[Changed], later: &[Changed]) {
+        let mut deed = Deed::new(Action::ConfigurationReload, None, None);
+        for changed in live {
+            let (before, now) = changed.values().unwrap_or(("(secret)", "(another secret)"));
+            deed.before.insert(changed.key.clone(), before.into());
+            deed.after.insert(changed.key.clone(), now.into());
+        }
+        if !later.is_empty() {
+            let keys: Vec<&str> = later.iter().map(|changed| changed.key.as_str()).collect();
+            deed = deed.with("after_restart", keys);
+        }
+        let warn_if = |failed: bool| {
+            if failed {
+                tracing::warn!("reload: it could not be recorded in the audit");
+            }
+        };
+        let recorded = self.store.by(Actor::signal()).note(deed, Box::new(move |result| warn_if(result.is_err())));
+        warn_if(recorded.is_err());
+    }
+
     /// # Errors
     /// A file cannot be used. Nothing has changed then.
     fn apply(&mut self, new: &Config, messages: &Messages) -> Result<(), String> {
         let transport = transport(new).map_err(|fatal| fatal.to_string())?;
+        let mailer = alarms::mailer(new)?;
         self.reload_certificate()?;
         messages.set_level(new.diagnostics.level)?;
         self.transport.exchange(transport);
@@ -71,7 +96,7 @@ impl Daemon {
             self.engine = new.store.engine.clone();
         }
         self.store.reconfigure(store::settings(new, &self.engine));
-        self.alerts.aim(alarms::target(new));
+        self.alerts.aim(new, mailer);
         self.attempt_limit = new.senders.timeout;
         Ok(())
     }

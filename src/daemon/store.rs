@@ -279,6 +279,7 @@ pub(super) fn settings(config: &Config, engine: &StoreEngine) -> Settings {
             log_bytes: config.retention.log_bytes,
             event_age: config.retention.event_age,
             conversation_age: config.retention.conversation_age,
+            audit_age: config.retention.audit_age,
             reclaim: Reclaim::default(),
         },
         min_free_bytes,

@@ -11,11 +11,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::fair_limit::Principal;
 use super::problem::Problem;
 use crate::core::event::{Company, Domain};
-use crate::core::id::SessionId;
+use crate::core::id::{SessionId, TokenId};
 use crate::core::session::Visitor;
 use crate::core::time::Timestamp;
 use crate::core::token::{Role, TokenHash};
 use crate::store::{Store, Webhooks};
+
+/// What the permissions of a request come from. Small, as every posted event has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Identity {
+    /// Nothing: for requests that only read.
+    Nobody,
+    /// The admin token of the first start.
+    FirstToken,
+    /// A token.
+    Token(TokenId),
+}
 
 /// The permissions of a token, or of a session of the page.
 #[derive(Debug, Clone)]
@@ -23,6 +34,7 @@ pub(super) struct Access {
     role: Role,
     company: Option<Company>,
     token: Option<TokenHash>,
+    identity: Identity,
     session: Option<SessionId>,
     /// Who came by a portal link. Their domain is there.
     visitor: Option<Arc<Visitor>>,
@@ -36,13 +48,18 @@ impl Access {
 
     /// The permissions of `role`, for one company if given.
     pub(super) const fn new(role: Role, company: Option<Company>) -> Self {
-        Self { role, company, token: None, session: None, visitor: None }
+        Self { role, company, token: None, identity: Identity::Nobody, session: None, visitor: None }
     }
 
     /// The same, for the token with this hash.
     #[must_use]
-    pub(super) fn by(self, token: &TokenHash) -> Self {
-        Self { token: Some(*token), ..self }
+    pub(super) fn by(self, token: &TokenHash, identity: Identity) -> Self {
+        Self { token: Some(*token), identity, ..self }
+    }
+
+    /// What they come from.
+    pub(super) const fn identity(&self) -> Identity {
+        self.identity
     }
 
     /// The same, in a session of the page.
@@ -53,7 +70,7 @@ impl Access {
 
     /// The permissions of somebody who came by a portal link for `company`; `hash` is that of the session's cookie.
     pub(super) fn of_visitor(session: SessionId, hash: &TokenHash, company: Company, visitor: Visitor) -> Self {
-        let access = Self::new(visitor.role, Some(company)).by(hash).in_session(session);
+        let access = Self::new(visitor.role, Some(company)).by(hash, Identity::Nobody).in_session(session);
         Self { visitor: Some(Arc::new(visitor)), ..access }
     }
 

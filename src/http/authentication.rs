@@ -4,7 +4,7 @@ use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderMap};
 
-use super::access::Access;
+use super::access::{Access, Identity};
 use super::context::{RequestContext, Services};
 use super::origin;
 use super::problem::Problem;
@@ -50,11 +50,11 @@ pub(super) fn access_of(services: &Services, hash: &TokenHash) -> Result<Access,
     let now = (services.clock)();
     if services.admin_token.is(hash) {
         services.admin_token.note_use(now);
-        return Ok(Access::admin().by(hash));
+        return Ok(Access::admin().by(hash, Identity::FirstToken));
     }
     match services.store.find_token(hash, now) {
         Some(token) if token.is_over(now) => Err(Problem::unknown_token("this token has expired")),
-        Some(token) => Ok(Access::new(token.role, token.company).by(hash)),
+        Some(token) => Ok(Access::new(token.role, token.company).by(hash, Identity::Token(token.id))),
         None => Err(Problem::unknown_token("this token is not known")),
     }
 }

@@ -88,11 +88,10 @@ pub(super) async fn replay(mut request: Permitted, id: SubscriptionId) -> Result
     request.no_query()?;
     find(&request, id)?;
     let filter = filter(&request.json().await?, &request.services().catalogue)?;
-    let store = request.services().store.clone();
     let plan = bridge::read(&request, move |store| store.plan_replay(id, filter)).await?;
     let plan = plan.ok_or_else(|| Problem::not_found("there is no subscription with this id"))?;
     let queued = plan.queued;
-    bridge::written(|reply| store.replay(id, plan, reply)).await?;
+    bridge::written(|reply| request.acting().replay(id, plan, reply)).await?;
     Ok(json_text(StatusCode::ACCEPTED, format!(r#"{{"queued":{queued}}}"#)))
 }
 
@@ -100,7 +99,7 @@ pub(super) async fn replay(mut request: Permitted, id: SubscriptionId) -> Result
 pub(super) async fn discard(request: Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
     request.no_query()?;
     find(&request, id)?;
-    let cancelled = bridge::written(|reply| request.services().store.discard(id, reply)).await?;
+    let cancelled = bridge::written(|reply| request.acting().discard(id, reply)).await?;
     Ok(json_text(StatusCode::ACCEPTED, format!(r#"{{"cancelled":{cancelled}}}"#)))
 }
 

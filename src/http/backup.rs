@@ -16,6 +16,7 @@ use super::fair_limit::Lane;
 use super::problem::Problem;
 use super::reply::Reply;
 use super::request::Permitted;
+use crate::core::audit::{Action, Deed};
 
 /// Maximum rate, in bytes per second.
 const PACE: u64 = 32 << 20;
@@ -32,6 +33,8 @@ pub(super) async fn stream(request: Permitted) -> Result<Reply, Problem> {
     let now = (request.services().clock)();
     let begun = bridge::read_in(Lane::Control, &request, move |store| store.backup(now)).await?;
     let mut backup = begun.ok_or_else(|| Problem::conflict("a backup is being taken already"))?;
+    // It holds every secret.
+    request.note(Deed::new(Action::BackupTake, None, None)).await?;
     let (room, pieces) = mpsc::channel(1);
     let (share, account) = (request.share(Lane::Control), request.account.clone());
     tokio::spawn(async move {

@@ -9,12 +9,13 @@ use super::bridge;
 use super::problem::Problem;
 use super::reply::{Reply, json};
 use super::request::{Document, Permitted};
-use super::subscriptions::{self, SubscriptionJson};
+use super::subscriptions;
 use crate::core::event::Domain;
 use crate::core::id::SubscriptionId;
 use crate::core::invalid::{Invalid, pointer};
 use crate::core::json as text;
 use crate::core::report::{By, Part};
+use crate::core::subscription_json::SubscriptionJson;
 use crate::store::{ReportFilter, Store, StoreError};
 
 /// The most domains at once.
@@ -39,12 +40,10 @@ pub(super) async fn copy(mut request: Permitted, id: SubscriptionId) -> Result<R
     }
     let filter = ReportFilter { company: Some(original.company.clone()), ..ReportFilter::default() };
     let known = bridge::read(&request, move |store| posted(store, &filter)).await?;
-    let made = bridge::written(|reply| {
-        request.services().store.copy_subscription(id, domains.iter().cloned().collect(), reply)
-    });
-    let made = made.await?;
+    let copied = domains.iter().cloned().collect();
+    let made = bridge::written(|reply| request.acting().copy_subscription(id, copied, reply)).await?;
     let now = (request.services().clock)();
-    let items = made.iter().map(|one| subscriptions::shown(one, 0, now)).collect();
+    let items = made.iter().map(|one| SubscriptionJson::of(one, 0, now)).collect();
     let unseen = |domain: &&Domain| known.as_ref().is_some_and(|known| !known.contains(*domain));
     let unseen = domains.iter().filter(unseen).map(Domain::as_str).collect();
     json(StatusCode::CREATED, &Copied { items, unseen })

@@ -25,6 +25,7 @@ pub(super) enum List {
     EventTypes = b'y' as isize,
     Erasures = b'r' as isize,
     Standings = b'h' as isize,
+    Audit = b'a' as isize,
 }
 
 /// The cursor that continues after the id with these bits.
@@ -102,6 +103,7 @@ mod tests {
                 List::EventTypes,
                 List::Erasures,
                 List::Standings,
+                List::Audit,
             ] {
                 assert!(read(other, &text).is_err(), "{other:?}");
             }

@@ -148,7 +148,7 @@ pub(super) async fn show(request: Permitted, id: DeliveryId) -> Result<Reply, Pr
 pub(super) async fn retry(request: Permitted, id: DeliveryId) -> Result<Reply, Problem> {
     request.no_query()?;
     let (known, company) = find_known(&request, id).await?;
-    let delivery = bridge::written(|reply| request.services().store.retry(known, reply)).await?;
+    let delivery = bridge::written(|reply| request.acting().retry(known, reply)).await?;
     json(StatusCode::ACCEPTED, &shown(&delivery, company.as_ref()))
 }
 
@@ -156,7 +156,7 @@ pub(super) async fn retry(request: Permitted, id: DeliveryId) -> Result<Reply, P
 pub(super) async fn cancel(request: Permitted, id: DeliveryId) -> Result<Reply, Problem> {
     request.no_query()?;
     let (known, company) = find_known(&request, id).await?;
-    let delivery = bridge::written(|reply| request.services().store.cancel(known, reply)).await?;
+    let delivery = bridge::written(|reply| request.acting().cancel(known, reply)).await?;
     json(StatusCode::OK, &shown(&delivery, company.as_ref()))
 }
 

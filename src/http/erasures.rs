@@ -58,7 +58,8 @@ pub(super) async fn erase(mut request: Permitted) -> Result<Reply, Problem> {
     let Order { company, phone, cancel } = order(&request.json().await?)?;
     request.access.own(&company)?;
     let now = (request.services().clock)();
-    let erase = move |store: &crate::store::Store| store.erase(&company, &phone, cancel, now);
+    let acting = request.acting();
+    let erase = move |_: &crate::store::Store| acting.erase(&company, &phone, cancel, now);
     let erasure = bridge::read_in(Lane::Control, &request, erase).await?;
     json(StatusCode::ACCEPTED, &shown(&erasure))
 }

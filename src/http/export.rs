@@ -1,4 +1,4 @@
-//! The log as a stream of all matching entries, as CSV or NDJSON.
+//! The log or the audit as a stream of all matching entries, as CSV or NDJSON.
 //!
 //! Page by page: the next is read only when the client has taken the previous one, so an export of any length needs
 //! the memory of two pages, and a slow client blocks no thread. Each page waits for a slot in the lane of reads, and
@@ -15,17 +15,28 @@ use tokio::sync::mpsc;
 use super::body::{Body, Broken, with_body};
 use super::bridge::Share;
 use super::budget::Account;
-use super::log_entry::LogEntryJson;
 use super::problem::Problem;
 use super::reply::Reply;
-use crate::core::attempt::LogEntry;
 use crate::store::{Page, StoreError};
 
 /// Entries read at a time; each may contain 16 KiB of a response.
 pub(super) const PAGE: usize = 100;
 
 /// Reads the page after an id, or the first; blocks.
-pub(super) type Pages = Arc<dyn Fn(Option<u128>) -> Result<Page<LogEntry>, StoreError> + Send + Sync>;
+pub(super) type Pages<T> = Arc<dyn Fn(Option<u128>) -> Result<Page<T>, StoreError> + Send + Sync>;
+
+/// What an export consists of.
+pub(super) trait Row: Send + 'static {
+    /// The columns, the most important first.
+    const COLUMNS: &'static [&'static str];
+    /// The header Content-Disposition of a CSV file.
+    const FILE: &'static str;
+
+    /// The cells of the columns.
+    fn cells(&self) -> Vec<String>;
+    /// Appends it as a JSON object.
+    fn write_json(&self, out: &mut Vec<u8>) -> serde_json::Result<()>;
+}
 
 /// The format of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,9 +77,9 @@ impl Kind {
         }
     }
 
-    fn write(self, entries: &[LogEntry], first: bool) -> Result<Vec<u8>, Problem> {
+    fn write<T: Row>(self, entries: &[T], first: bool) -> Result<Vec<u8>, Problem> {
         let fault = |what: &str| {
-            tracing::error!("an entry of the log could not be written as {what}");
+            tracing::error!("an entry of an export could not be written as {what}");
             Problem::internal()
         };
         match self {
@@ -83,7 +94,12 @@ impl Kind {
 /// # Errors
 /// 500 if the first page could not be read; 429 and 503 as [`Share::run`], 503 if the client holds too much memory.
 /// Later errors abort the connection.
-pub(super) async fn stream(share: Share, account: Account, pages: Pages, kind: Kind) -> Result<Reply, Problem> {
+pub(super) async fn stream<T: Row>(
+    share: Share,
+    account: Account,
+    pages: Pages<T>,
+    kind: Kind,
+) -> Result<Reply, Problem> {
     let (first, next) = share.run(piece(&pages, kind, None)).await??;
     let first = (account.hold(first)?, next);
     let (room, pieces) = mpsc::channel(1);
@@ -110,8 +126,7 @@ pub(super) async fn stream(share: Share, account: Account, pages: Pages, kind: K
     });
     let mut reply = with_body(StatusCode::OK, kind.content_type(), Body::Stream(pieces));
     if kind == Kind::Csv {
-        let name = HeaderValue::from_static("attachment; filename=\"hookswitch-log.csv\"");
-        reply.headers_mut().insert(CONTENT_DISPOSITION, name);
+        reply.headers_mut().insert(CONTENT_DISPOSITION, HeaderValue::from_static(T::FILE));
     }
     Ok(reply)
 }
@@ -120,7 +135,11 @@ pub(super) async fn stream(share: Share, account: Account, pages: Pages, kind: K
 type Piece = (Bytes, Option<u128>);
 
 /// Reads the page after an id, or the first; blocks.
-fn piece(pages: &Pages, kind: Kind, after: Option<u128>) -> impl FnOnce() -> Result<Piece, Problem> + Send + use<> {
+fn piece<T: Row>(
+    pages: &Pages<T>,
+    kind: Kind,
+    after: Option<u128>,
+) -> impl FnOnce() -> Result<Piece, Problem> + Send + use<T> {
     let pages = Arc::clone(pages);
     move || {
         let page = pages(after)?;
@@ -128,74 +147,24 @@ fn piece(pages: &Pages, kind: Kind, after: Option<u128>) -> impl FnOnce() -> Res
     }
 }
 
-fn ndjson(entries: &[LogEntry]) -> serde_json::Result<Vec<u8>> {
+fn ndjson<T: Row>(entries: &[T]) -> serde_json::Result<Vec<u8>> {
     let mut text = Vec::new();
     for entry in entries {
-        serde_json::to_writer(&mut text, &LogEntryJson::of(entry))?;
+        entry.write_json(&mut text)?;
         text.push(b'\n');
     }
     Ok(text)
 }
 
-/// The columns, the most important first.
-const COLUMNS: [&str; 19] = [
-    "Response",
-    "Created",
-    "Event",
-    "Status",
-    "Error",
-    "Detail",
-    "Duration (ms)",
-    "Attempt",
-    "Next attempt",
-    "Test",
-    "URL",
-    "Company",
-    "Domain",
-    "Call",
-    "Event id",
-    "Delivery",
-    "Subscription",
-    "Id",
-    "Replay",
-];
-
-fn csv(entries: &[LogEntry], header: bool) -> Result<Vec<u8>, csv::Error> {
+fn csv<T: Row>(entries: &[T], header: bool) -> Result<Vec<u8>, csv::Error> {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     if header {
-        writer.write_record(COLUMNS)?;
+        writer.write_record(T::COLUMNS)?;
     }
     for entry in entries {
-        writer.write_record(cells(&LogEntryJson::of(entry)).map(harmless))?;
+        writer.write_record(entry.cells().into_iter().map(harmless))?;
     }
     writer.into_inner().map_err(|error| error.into_error().into())
-}
-
-fn cells(entry: &LogEntryJson<'_>) -> [String; COLUMNS.len()] {
-    fn text(value: Option<impl ToString>) -> String {
-        value.map(|value| value.to_string()).unwrap_or_default()
-    }
-    [
-        text(entry.response),
-        entry.created.0.to_string(),
-        entry.event.to_owned(),
-        entry.status.to_owned(),
-        text(entry.error),
-        entry.error_detail.to_owned(),
-        entry.duration_ms.to_string(),
-        entry.attempt.to_string(),
-        text(entry.next_attempt.map(|time| time.0)),
-        entry.test.to_string(),
-        entry.url.to_owned(),
-        entry.company.to_owned(),
-        text(entry.domain),
-        text(entry.call),
-        text(entry.event_id.map(|id| id.0)),
-        text(entry.delivery.map(|id| id.0)),
-        entry.subscription.0.to_string(),
-        entry.id.0.to_string(),
-        entry.replay.to_string(),
-    ]
 }
 
 /// A cell that no spreadsheet takes for a formula (OWASP, 'CSV injection').
@@ -208,7 +177,7 @@ pub(super) mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::core::attempt::{Fault, Status};
+    use crate::core::attempt::{Fault, LogEntry, Status};
     use crate::core::event::{CallId, Company, EventType};
     use crate::core::id::{AttemptId, SubscriptionId};
     use crate::core::time::Timestamp;

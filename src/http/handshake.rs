@@ -12,6 +12,7 @@ use super::reply::{Reply, json};
 use super::request::{Document, Permitted};
 use super::subscriptions;
 use crate::core::attempt::{Fault, Outcome};
+use crate::core::audit::{Action, Deed};
 use crate::core::id::SubscriptionId;
 use crate::core::invalid::{Invalid, pointer};
 use crate::core::json as raw;
@@ -24,6 +25,8 @@ pub(super) async fn ask(mut request: Permitted, id: SubscriptionId) -> Result<Re
     let subscription = subscriptions::find(&request, id)?;
     subscriptions::check_unlocked(&subscription)?;
     let origin = origin(&request.json().await?)?;
+    let asked = Deed::to(Action::SubscriptionHandshake, &subscription).with("origin", origin.as_str());
+    request.note(asked).await?;
     let context = Arc::clone(&request.context);
     let share = Share::of(&request.context, Lane::Probe, request.principal().concerning(&subscription.company));
     let outgoing = Outgoing::permission(&subscription, &origin);

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::export::Row;
 use super::shape::Text;
 use crate::core::attempt::{Fault, LogEntry};
 use crate::core::event::{CallId, Domain};
@@ -55,5 +56,62 @@ impl<'l> LogEntryJson<'l> {
             call: entry.call.as_ref().map(CallId::as_str),
             url: &entry.url,
         }
+    }
+}
+
+impl Row for LogEntry {
+    const COLUMNS: &'static [&'static str] = &[
+        "Response",
+        "Created",
+        "Event",
+        "Status",
+        "Error",
+        "Detail",
+        "Duration (ms)",
+        "Attempt",
+        "Next attempt",
+        "Test",
+        "URL",
+        "Company",
+        "Domain",
+        "Call",
+        "Event id",
+        "Delivery",
+        "Subscription",
+        "Id",
+        "Replay",
+    ];
+    const FILE: &'static str = "attachment; filename=\"hookswitch-log.csv\"";
+
+    fn cells(&self) -> Vec<String> {
+        let entry = &LogEntryJson::of(self);
+        fn text(value: Option<impl ToString>) -> String {
+            value.map(|value| value.to_string()).unwrap_or_default()
+        }
+        vec![
+            text(entry.response),
+            entry.created.0.to_string(),
+            entry.event.to_owned(),
+            entry.status.to_owned(),
+            text(entry.error),
+            entry.error_detail.to_owned(),
+            entry.duration_ms.to_string(),
+            entry.attempt.to_string(),
+            text(entry.next_attempt.map(|time| time.0)),
+            entry.test.to_string(),
+            entry.url.to_owned(),
+            entry.company.to_owned(),
+            text(entry.domain),
+            text(entry.call),
+            text(entry.event_id.map(|id| id.0)),
+            text(entry.delivery.map(|id| id.0)),
+            entry.subscription.0.to_string(),
+            entry.id.0.to_string(),
+            entry.replay.to_string(),
+        ]
+    }
+
+    fn write_json(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
+        serde_json::to_writer(out, &LogEntryJson::of(self))
     }
 }

@@ -37,9 +37,11 @@
 //! - Accepting, control and reading have their own threads; within each no tenant waits for another's requests.
 
 mod access;
+mod acting;
 mod admission;
 mod answers;
 mod attempts;
+mod audit;
 mod authentication;
 mod backlog;
 mod backup;

@@ -37,7 +37,7 @@ pub(super) async fn create(mut request: Permitted) -> Result<Reply, Problem> {
     let base = base(&request)?;
     // Sessions and links end with the token that made them.
     let Some(token) = request.access.token().copied() else { return Err(Problem::internal()) };
-    let made = bridge::written(|reply| request.services().store.create_portal_link(draft, token, reply)).await?;
+    let made = bridge::written(|reply| request.acting().create_portal_link(draft, token, reply)).await?;
     let (link, text) = &made;
     let url = format!("{base}{PATH}#{}", text.expose());
     json(StatusCode::CREATED, &Made { id: Text(link.id), url, expires_at: Text(link.expires_at) })
@@ -64,6 +64,6 @@ pub(super) async fn revoke(request: Permitted, id: PortalLinkId) -> Result<Reply
     if !company.is_some_and(|company| request.access.sees(&company, None)) {
         return Err(Problem::not_found("there is no portal link with this id, or it has expired unused"));
     }
-    bridge::written(|reply| request.services().store.revoke_portal_link(id, reply)).await?;
+    bridge::written(|reply| request.acting().revoke_portal_link(id, reply)).await?;
     Ok(no_content())
 }

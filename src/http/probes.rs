@@ -11,7 +11,6 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use super::bridge::{Asker as _, Share};
-use super::context::Services;
 use super::fair_limit::Lane;
 use super::log::{phases, text};
 use super::problem::Problem;
@@ -21,6 +20,7 @@ use super::shape::{Object, headers};
 use super::subscriptions;
 use crate::core::address;
 use crate::core::attempt::{Fault, LogEntry, Phase, Status};
+use crate::core::audit::{Action, Deed, shown_url};
 use crate::core::catalogue::{Catalogue, Entry};
 use crate::core::client_certificate::{self, CertificateChange, ClientCertificate};
 use crate::core::event::Source;
@@ -37,6 +37,7 @@ use crate::core::target_input::TargetChange;
 use crate::core::template::TemplateFault;
 use crate::core::time::Timestamp;
 use crate::sender::probe::{self, Findings};
+use crate::store::Acting;
 
 /// The sample's event type if neither the request nor a subscription names one.
 const DEFAULT_EVENT: &str = "call.new";
@@ -242,6 +243,8 @@ pub(super) async fn unsaved(mut request: Permitted) -> Result<Reply, Problem> {
     let now = (request.services().clock)();
     let (event, fresh) = (fresh_id(now)?, Secret::from_bytes(random::<32>()?));
     let thrown_away = probe_request.secret.is_none();
+    let tested = Deed::new(Action::UrlTest, request.access.company().cloned(), None);
+    request.note(tested.with("url", shown_url(&probe_request.url))).await?;
     let context = Arc::clone(&request.context);
     let url = Url::parse(&probe_request.url).ok();
     let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
@@ -289,12 +292,13 @@ pub(super) async fn stored(mut request: Permitted, id: SubscriptionId) -> Result
         _ => request.principal().concerning(&subscription.company),
     };
     let share = Share::of(&request.context, Lane::Probe, concerned);
+    let acting = request.acting();
     let findings = share.run(move || {
         let probe = Probe::of(&tested, &sample, event, now);
         let outgoing = Outgoing::probe(&probe, now)?;
         let findings = probe::run(&context.services.transport.get(), outgoing, tested.timeout);
         let entry = entry(&tested, &sample, &findings, (context.services.clock)());
-        record(&context.services, entry);
+        record(&acting, entry);
         Ok(findings)
     });
     let findings: Result<Findings, TemplateFault> = findings.await?;
@@ -308,13 +312,13 @@ fn unrendered(at: &str, fault: &TemplateFault) -> Problem {
 }
 
 /// Adds the probe to the log. The client gets the result either way.
-fn record(services: &Services, entry: LogEntry) {
+fn record(acting: &Acting, entry: LogEntry) {
     let warn_if = |failed: bool| {
         if failed {
             tracing::warn!("a probe could not be recorded in the log");
         }
     };
-    let busy = services.store.record_probe(entry, Box::new(move |result| warn_if(result.is_err()))).is_err();
+    let busy = acting.record_probe(entry, Box::new(move |result| warn_if(result.is_err()))).is_err();
     warn_if(busy);
 }
 

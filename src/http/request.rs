@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use super::access::Access;
 use super::bridge::Asker;
 use super::budget::{Account, Held, TINY};
+use super::connection::Peer;
 use super::context::{RequestContext, Services};
 use super::fair_limit::{Principal, Slot};
 use super::problem::Problem;
@@ -141,6 +142,11 @@ impl Permitted {
     /// 422 that names the parameters.
     pub(super) fn no_query(&self) -> Result<(), Problem> {
         self.query().finish()
+    }
+
+    /// Where it came from; `None` for an internal one.
+    pub(super) fn peer(&self) -> Option<&Peer> {
+        self.parts.extensions.get()
     }
 
     /// The headers.

@@ -10,8 +10,8 @@ use super::problem::Problem;
 use super::reply::Reply;
 use super::request::Authorised;
 use super::{
-    backlog, backup, calls, cluster, copies, deliveries, erasures, event_types, events, handshake, log, messages,
-    metrics, portal_links, probes, report, sessions, stats, subscriptions, target, tokens,
+    audit, backlog, backup, calls, cluster, copies, deliveries, erasures, event_types, events, handshake, log,
+    messages, metrics, portal_links, probes, report, sessions, stats, subscriptions, target, tokens,
 };
 use crate::core::event::CallId;
 use crate::core::id::{AttemptId, DeliveryId, EventId, PortalLinkId, SessionId, SubscriptionId, TokenId};
@@ -58,6 +58,7 @@ pub(super) enum Resource {
     Cluster,
     Tokens,
     Token(TokenId),
+    Audit,
     Sessions,
     Session(SessionId),
     PortalLinks,
@@ -109,6 +110,7 @@ pub(super) fn find(path: &str) -> Option<Resource> {
             ["cluster"] => Resource::Cluster,
             ["tokens"] => Resource::Tokens,
             ["tokens", id] => Resource::Token(id.parse().ok()?),
+            ["audit"] => Resource::Audit,
             ["sessions"] => Resource::Sessions,
             ["sessions", id] => Resource::Session(id.parse().ok()?),
             ["portal-links"] => Resource::PortalLinks,
@@ -160,6 +162,8 @@ impl Resource {
             Self::Metrics | Self::Erase | Self::Messages | Self::Stats | Self::Cluster | Self::Backup => false,
             Self::Tokens | Self::Token(_) | Self::Sessions | Self::Session(_) => false,
             Self::PortalLinks | Self::PortalLink(_) => false,
+            // It names the people of the platform, and where they are.
+            Self::Audit => false,
         }
     }
 
@@ -219,7 +223,7 @@ async fn answer_other(resource: Resource, request: Authorised) -> Result<Reply, 
         (R::Subscription(id), "PATCH") => subscriptions::change(request.permit(Admin)?, id).await,
         (R::Subscription(id), "DELETE") => subscriptions::delete(request.permit(Admin)?, id).await,
         (R::Subscription(id), _) => subscriptions::show(&request.permit(Read)?, id),
-        (R::Secret(id), _) => subscriptions::secret(&request.permit(Admin)?, id),
+        (R::Secret(id), _) => subscriptions::secret(request.permit(Admin)?, id).await,
         (R::RotateSecret(id), _) => subscriptions::rotate_secret(request.permit(Admin)?, id).await,
         (R::TestStored(id), _) => probes::stored(request.permit(Admin)?, id).await,
         (R::Handshake(id), _) => handshake::ask(request.permit(Admin)?, id).await,
@@ -244,6 +248,7 @@ async fn answer_other(resource: Resource, request: Authorised) -> Result<Reply, 
         (R::Tokens, "POST") => tokens::create(request.permit(Admin)?).await,
         (R::Tokens, _) => tokens::list(&request.permit(Admin)?),
         (R::Token(id), _) => tokens::revoke(request.permit(Admin)?, id).await,
+        (R::Audit, _) => audit::list(request.permit(Read)?).await,
         (R::Sessions, _) => sessions::list(&request.permit(Admin)?),
         (R::Session(id), _) => sessions::end(request.permit(Admin)?, id).await,
         (R::PortalLinks, _) => portal_links::create(request.permit(Admin)?).await,

@@ -104,6 +104,6 @@ pub(super) async fn end(request: Permitted, id: SessionId) -> Result<Reply, Prob
     if !found.is_some_and(|session| visible(&session)) {
         return Err(Problem::not_found("there is no session with this id"));
     }
-    bridge::written(|reply| request.services().store.end_session(id, reply)).await?;
+    bridge::written(|reply| request.acting().end_session(id, reply)).await?;
     Ok(no_content())
 }

@@ -1,21 +1,8 @@
 //! Parts of JSON responses common to several resources.
 
-use std::fmt::Display;
-
-use serde::ser::{Serialize, SerializeMap, Serializer};
-
 use super::cursor::{self, List};
+pub(super) use crate::core::shape::{Object, Text};
 use crate::core::time::Timestamp;
-
-/// A value serialised as its text.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Text<T>(pub(super) T);
-
-impl<T: Display> Serialize for Text<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
-}
 
 /// A page of a list.
 #[derive(serde::Serialize)]
@@ -34,19 +21,6 @@ impl<T> Items<T> {
     pub(super) fn of(items: Vec<T>, list: List, next: Option<u128>, scanned_until: Option<Timestamp>) -> Self {
         let next = next.map(|bits| cursor::write(list, bits));
         Self { items, next, scanned_until: scanned_until.map(Text) }
-    }
-}
-
-/// Names and values, serialised as an object in order.
-pub(super) struct Object<K, V>(pub(super) Vec<(K, V)>);
-
-impl<K: Serialize, V: Serialize> Serialize for Object<K, V> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (name, value) in &self.0 {
-            map.serialize_entry(name, value)?;
-        }
-        map.end()
     }
 }
 

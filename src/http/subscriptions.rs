@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::StatusCode;
-use serde::Serialize;
 
 use super::body::{json_text, no_content};
 use super::bridge::{self, Asker as _, Share};
@@ -13,17 +12,19 @@ use super::fair_limit::Lane;
 use super::problem::Problem;
 use super::reply::{Reply, created, json};
 use super::request::{Document, JSON, MERGE_PATCH, Permitted};
-use super::shape::{Items, Object, Text};
-use super::target::{self, TargetJson};
+use super::shape::Items;
+use super::target;
+use crate::core::audit::{Action, Deed};
 use crate::core::client_certificate::ClientCertificate;
-use crate::core::event::{Company, Domain, EventType, Source};
+use crate::core::event::{Company, Domain};
 use crate::core::id::SubscriptionId;
 use crate::core::invalid::{Invalid, pointer};
 use crate::core::json as text;
 use crate::core::signature::public_key;
-use crate::core::subscription::{DisabledReason, Secret, Selection, Subscription};
+use crate::core::subscription::{Secret, Subscription};
 use crate::core::subscription_input::Change;
-use crate::core::time::{Timestamp, format_duration, parse_duration};
+use crate::core::subscription_json::SubscriptionJson;
+use crate::core::time::{format_duration, parse_duration};
 use crate::sender::transport::BadCertificate;
 use crate::store::SubscriptionFilter;
 
@@ -33,68 +34,6 @@ const OVERLAP: Duration = Duration::from_secs(24 * 3600);
 const TOKEN_URL: &str = "/auth/token_url";
 /// Maximum overlap.
 const MOST_OVERLAP: Duration = Duration::from_secs(30 * 24 * 3600);
-
-#[derive(Serialize)]
-pub(super) struct SubscriptionJson<'s> {
-    id: Text<SubscriptionId>,
-    company: &'s str,
-    domain: Option<&'s str>,
-    sources: Vec<&'static str>,
-    url: &'s str,
-    format: &'static str,
-    layout: &'static str,
-    nested: &'static str,
-    events: Vec<&'s str>,
-    description: &'s str,
-    headers: Object<&'s str, Option<()>>,
-    client_cert: Option<&'s str>,
-    timeout_ms: Option<u128>,
-    max_in_flight: Option<u32>,
-    rate_per_second: Option<u32>,
-    ordering: &'static str,
-    expire_after: Object<&'s str, String>,
-    #[serde(flatten)]
-    target: TargetJson<'s>,
-    enabled: bool,
-    disabled_reason: Option<&'static str>,
-    created_at: Text<Timestamp>,
-    updated_at: Text<Timestamp>,
-    waiting: u64,
-}
-
-/// `subscription` without its secrets; of its own headers only the names.
-pub(super) fn shown(subscription: &Subscription, waiting: u64, now: Timestamp) -> SubscriptionJson<'_> {
-    let events = match &subscription.events {
-        Selection::All => vec!["*"],
-        Selection::Some(types) => types.iter().map(EventType::as_str).collect(),
-    };
-    let expire_after = subscription.expire_after.iter();
-    SubscriptionJson {
-        id: Text(subscription.id),
-        company: subscription.company.as_str(),
-        domain: subscription.domain.as_ref().map(Domain::as_str),
-        sources: subscription.sources.iter().copied().map(Source::as_str).collect(),
-        url: &subscription.url,
-        format: subscription.format.as_str(),
-        layout: subscription.layout.as_str(),
-        nested: subscription.nested.as_str(),
-        events,
-        description: &subscription.description,
-        headers: Object(subscription.headers.iter().map(|header| (header.name.as_str(), None)).collect()),
-        client_cert: subscription.client_certificate.as_ref().map(|certificate| certificate.cert.as_str()),
-        timeout_ms: subscription.timeout.map(|timeout| timeout.as_millis()),
-        max_in_flight: subscription.max_in_flight,
-        rate_per_second: subscription.rate_per_second,
-        ordering: subscription.ordering.as_str(),
-        expire_after: Object(expire_after.map(|(name, after)| (name.as_str(), format_duration(*after))).collect()),
-        target: TargetJson::of(subscription, now),
-        enabled: subscription.enabled(),
-        disabled_reason: subscription.disabled.map(DisabledReason::as_str),
-        created_at: Text(subscription.created_at),
-        updated_at: Text(subscription.updated_at),
-        waiting,
-    }
-}
 
 /// The subscription with this id, if the request may see it.
 pub(super) fn find(request: &Permitted, id: SubscriptionId) -> Result<Arc<Subscription>, Problem> {
@@ -115,7 +54,7 @@ pub(super) fn list(request: &Permitted) -> Result<Reply, Problem> {
     let after = page.after.map(SubscriptionId::from_bits);
     let found = request.services().store.subscriptions_page(&filter, after, page.limit);
     let now = (request.services().clock)();
-    let items = found.items.iter().map(|one| shown(&one.subscription, one.waiting, now)).collect();
+    let items = found.items.iter().map(|one| SubscriptionJson::of(&one.subscription, one.waiting, now)).collect();
     json(StatusCode::OK, &Items::of(items, List::Subscriptions, found.next, None))
 }
 
@@ -123,7 +62,10 @@ pub(super) fn list(request: &Permitted) -> Result<Reply, Problem> {
 pub(super) fn show(request: &Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
     request.no_query()?;
     let found = find(request, id)?;
-    json(StatusCode::OK, &shown(&found, request.services().store.waiting(id), (request.services().clock)()))
+    json(
+        StatusCode::OK,
+        &SubscriptionJson::of(&found, request.services().store.waiting(id), (request.services().clock)()),
+    )
 }
 
 /// Registers a webhook. Its secret is given or generated; [`secret`] returns it.
@@ -139,10 +81,10 @@ pub(super) async fn create(mut request: Permitted) -> Result<Reply, Problem> {
     check_url(&request, draft.company(), "/url", url).await?;
     check_url(&request, draft.company(), TOKEN_URL, target::token_url(draft.target())).await?;
     target::check(&request, target::sample_of(&draft)).await?;
-    let made = bridge::written(|reply| request.services().store.create_subscription(draft, reply)).await?;
+    let made = bridge::written(|reply| request.acting().create_subscription(draft, reply)).await?;
     // The next new webhook on the page gets another secret.
     request.context.reserved.release(&made.secret);
-    created(&format!("/v1/subscriptions/{}", made.id), &shown(&made, 0, (request.services().clock)()))
+    created(&format!("/v1/subscriptions/{}", made.id), &SubscriptionJson::of(&made, 0, (request.services().clock)()))
 }
 
 /// Changes the members in the body.
@@ -167,8 +109,11 @@ pub(super) async fn change(mut request: Permitted, id: SubscriptionId) -> Result
     if target::concerns(&before, &after) {
         target::check(&request, after).await?;
     }
-    let after = bridge::written(|reply| request.services().store.change_subscription(id, change, reply)).await?;
-    json(StatusCode::OK, &shown(&after, request.services().store.waiting(id), (request.services().clock)()))
+    let after = bridge::written(|reply| request.acting().change_subscription(id, change, reply)).await?;
+    json(
+        StatusCode::OK,
+        &SubscriptionJson::of(&after, request.services().store.waiting(id), (request.services().clock)()),
+    )
 }
 
 /// Refuses a URL that deliveries could not be posted to; resolves its host.
@@ -198,15 +143,16 @@ fn check_certificate(request: &Permitted, certificate: Option<&Arc<ClientCertifi
 pub(super) async fn delete(request: Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
     request.no_query()?;
     find(&request, id)?;
-    bridge::written(|reply| request.services().store.delete_subscription(id, reply)).await?;
+    bridge::written(|reply| request.acting().delete_subscription(id, reply)).await?;
     Ok(no_content())
 }
 
-/// The signing secret.
-pub(super) fn secret(request: &Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
+/// The signing secret, once it is recorded who looks at it.
+pub(super) async fn secret(request: Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
     request.no_query()?;
-    let subscription = find(request, id)?;
+    let subscription = find(&request, id)?;
     check_unlocked(&subscription)?;
+    request.note(Deed::to(Action::SecretShow, &subscription)).await?;
     Ok(reveal(&subscription.secret))
 }
 
@@ -233,7 +179,7 @@ pub(super) async fn rotate_secret(mut request: Permitted, id: SubscriptionId) ->
         Some(document) => rotation(&document)?,
         None => (None, OVERLAP),
     };
-    let secret = bridge::written(|reply| request.services().store.rotate_secret(id, given, overlap, reply)).await?;
+    let secret = bridge::written(|reply| request.acting().rotate_secret(id, given, overlap, reply)).await?;
     Ok(reveal(&secret))
 }
 
@@ -261,59 +207,4 @@ fn rotation(document: &Document) -> Result<(Option<Secret>, Duration), Problem> 
         }
     }
     invalid.or(Some((given, overlap))).map_err(Problem::from)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::core::hidden::Hidden;
-    use crate::core::id::SubscriptionNumber;
-    use crate::core::subscription::{Format, Header, Layout, Nested, Ordering};
-    use crate::core::target::Target;
-
-    #[test]
-    fn a_subscription_is_shown_without_its_secrets() {
-        let at = Timestamp::from_millis(1_790_000_000_000);
-        let secret = Secret::from_bytes([7; 32]);
-        let subscription = Subscription {
-            id: SubscriptionId::from_bits(7),
-            number: SubscriptionNumber::FIRST,
-            company: Company::parse("acme").unwrap(),
-            domain: None,
-            sources: [Source::Widget].into(),
-            url: "https://hooks.example/in".to_owned(),
-            format: Format::Form,
-            layout: Layout::Flat,
-            nested: Nested::Json,
-            target: Target::default(),
-            events: Selection::All,
-            description: String::new(),
-            headers: vec![Header { name: "X-Key".to_owned(), value: Hidden::new("hunter2") }],
-            client_certificate: Some(Arc::new(ClientCertificate { cert: "PEM".to_owned(), key: Hidden::new("k3y") })),
-            timeout: Some(Duration::from_secs(5)),
-            max_in_flight: None,
-            rate_per_second: Some(10),
-            ordering: Ordering::Call,
-            expire_after: [(EventType::parse("call.new").unwrap(), Duration::from_secs(600))].into(),
-            disabled: Some(DisabledReason::Gone),
-            created_at: at,
-            updated_at: at,
-            secret: secret.clone(),
-            previous_secret: None,
-        };
-        let text = serde_json::to_string(&shown(&subscription, 3, at)).unwrap();
-        assert!(!text.contains("k3y") && !text.contains("hunter2") && !text.contains(&secret.reveal()), "{text}");
-        let wanted = format!(
-            concat!(
-                r#"{{"id":"{}","company":"acme","domain":null,"sources":["widget"],"url":"https://hooks.example/in","#,
-                r#""format":"form","layout":"flat","nested":"json","events":["*"],"description":"","headers":{{"X-Key":null}},"client_cert":"PEM","#,
-                r#""timeout_ms":5000,"max_in_flight":null,"rate_per_second":10,"ordering":"call","#,
-                r#""expire_after":{{"call.new":"10m"}},"template":null,"content_type":null,"preset":null,"filter":null,"filter_failures":null,"#,
-                r#""success":"2xx","success_body":null,"auth":null,"signature":"v1","public_keys":[],"enabled":false,"#,
-                r#""disabled_reason":"the receiver answered 410 Gone","created_at":"{}","updated_at":"{}","waiting":3}}"#
-            ),
-            subscription.id, at, at
-        );
-        assert_eq!(text, wanted);
-    }
 }

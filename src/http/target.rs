@@ -14,80 +14,18 @@ use super::request::{Document, Permitted};
 use crate::core::auth::Auth;
 use crate::core::catalogue::{Catalogue, Entry};
 use crate::core::event::{Company, EventType};
-use crate::core::filter::{Facts, Filter};
+use crate::core::filter::Facts;
 use crate::core::id::{EventId, SubscriptionId, SubscriptionNumber};
 use crate::core::invalid::{Invalid, pointer};
 use crate::core::json as raw;
 use crate::core::preset::Preset;
 use crate::core::request::{Outgoing, Probe};
-use crate::core::signature::public_key;
 use crate::core::subscription::{Ordering, Secret, Selection, Subscription};
 use crate::core::subscription_input::{Change, Draft};
-use crate::core::success::SuccessBody;
 use crate::core::target::Target;
 use crate::core::target_check;
 use crate::core::template::{Template, TemplateFault};
 use crate::core::time::Timestamp;
-
-#[derive(Serialize)]
-pub(super) struct TargetJson<'t> {
-    template: Option<&'t str>,
-    content_type: Option<&'t str>,
-    preset: Option<&'static str>,
-    filter: Option<&'t str>,
-    filter_failures: Option<FailuresJson>,
-    success: &'static str,
-    success_body: Option<Value>,
-    auth: Option<Value>,
-    signature: &'static str,
-    public_keys: Vec<String>,
-}
-
-/// For how many events a filter failed in this process, and why last.
-#[derive(Serialize)]
-struct FailuresJson {
-    count: u64,
-    last: Option<String>,
-}
-
-impl<'t> TargetJson<'t> {
-    /// The settings, without secrets, and the public keys in use at `now`.
-    pub(super) fn of(subscription: &'t Subscription, now: Timestamp) -> Self {
-        let target = &subscription.target;
-        let secrets = if target.is_asymmetric() { subscription.secrets(now) } else { Vec::new() };
-        let failures = target.filter.as_ref().map(Filter::failures).filter(|(count, _)| *count > 0);
-        let body = |body: &SuccessBody| match body {
-            SuccessBody::Contains(text) => json!({"contains": text}),
-            SuccessBody::Equals { json_pointer, equals } => json!({"json_pointer": json_pointer, "equals": equals}),
-        };
-        Self {
-            template: target.template.as_ref().map(Template::source),
-            content_type: target.template.as_ref().map(Template::content_type),
-            preset: target.preset.map(Preset::as_str),
-            filter: target.filter.as_ref().map(Filter::source),
-            filter_failures: failures.map(|(count, last)| FailuresJson { count, last }),
-            success: target.success.status.as_str(),
-            success_body: target.success.body.as_ref().map(body),
-            auth: target.auth.as_deref().map(shown),
-            signature: target.signatures.as_str(),
-            public_keys: secrets.into_iter().map(public_key).collect(),
-        }
-    }
-}
-
-/// How it signs in; the secret is null.
-fn shown(auth: &Auth) -> Value {
-    let kind = auth.kind().as_str();
-    match auth {
-        Auth::Basic { username, .. } => json!({"type": kind, "username": username, "password": null}),
-        Auth::Bearer { .. } => json!({"type": kind, "token": null}),
-        Auth::ClientCredentials(credentials) => json!({
-            "type": kind, "token_url": credentials.token_url, "client_id": credentials.client_id,
-            "client_secret": null, "scope": credentials.scope, "audience": credentials.audience,
-            "credentials_in": credentials.credentials_in.as_str(),
-        }),
-    }
-}
 
 /// Where tokens are fetched, if they are.
 pub(super) fn token_url(target: &Target) -> Option<String> {

@@ -103,7 +103,7 @@ pub(super) async fn create(mut request: Permitted) -> Result<Reply, Problem> {
     let now = (request.services().clock)();
     let mut draft = TokenDraft::from_json(document.parse()?, now)?;
     draft.company = request.access.narrow(draft.company)?;
-    let made = bridge::written(|reply| request.services().store.create_token(draft, reply)).await?;
+    let made = bridge::written(|reply| request.acting().create_token(draft, reply)).await?;
     let (token, text) = &made;
     json(StatusCode::CREATED, &shown(token, now, Some(text.expose())))
 }
@@ -127,6 +127,6 @@ pub(super) async fn revoke(request: Permitted, id: TokenId) -> Result<Reply, Pro
     if !found.is_some_and(|token| visible(&token)) {
         return Err(Problem::not_found("there is no token with this id"));
     }
-    bridge::written(|reply| request.services().store.revoke_token(id, reply)).await?;
+    bridge::written(|reply| request.acting().revoke_token(id, reply)).await?;
     Ok(no_content())
 }

@@ -164,13 +164,13 @@ fn deliveries_for(
 mod tests {
     use super::*;
     use crate::core::subscription_input;
-    use crate::model::in_memory::{InMemory, draft, event, filtered};
+    use crate::model::in_memory::{InMemory, anyone, draft, event, filtered};
     use crate::model::subscriptions;
 
     fn with_subscriptions(count: usize) -> InMemory {
         let mut engine = InMemory::new();
         for _ in 0..count {
-            engine.decide(|turn| subscriptions::create(turn, draft("acme"))).0.unwrap();
+            engine.decide(|turn| subscriptions::create(turn, &anyone(), draft("acme"))).0.unwrap();
         }
         engine
     }
@@ -192,14 +192,14 @@ mod tests {
         let (_, outcome) = engine.decide(|turn| accept(turn, vec![event("c", None)]));
         assert_eq!(sequences(&outcome), [(1, 3), (2, 3)], "they go on in the next turn");
         assert_eq!((outcome.tally.accepted, outcome.deliveries), (1, 2));
-        assert_eq!(engine.written()[2..], ["events"; 3]);
+        assert_eq!(engine.written()[4..], ["events"; 3]);
     }
 
     #[test]
     fn filters_decide_and_failing_ones_let_through() {
         let mut engine = InMemory::new();
         for filter in ["data.call_id == 'a'", "data.n > 2", "data.call_id > 2", "data.none"] {
-            engine.decide(|turn| subscriptions::create(turn, filtered(filter))).0.unwrap();
+            engine.decide(|turn| subscriptions::create(turn, &anyone(), filtered(filter))).0.unwrap();
         }
         let (accepted, outcome) = engine.decide(|turn| accept(turn, vec![event("a", None), event("b", None)]));
         assert_eq!(accepted.unwrap().iter().map(|it| it.deliveries).collect::<Vec<_>>(), [2, 1]);
@@ -215,9 +215,9 @@ mod tests {
             let catalogue = crate::core::catalogue::Catalogue::new(Vec::new()).unwrap();
             subscription_input::Change::from_json(crate::core::json::parse(text).unwrap(), &catalogue).unwrap()
         };
-        engine.decide(|turn| subscriptions::change(turn, id, &patch(r#"{"description":"x"}"#))).0.unwrap();
+        engine.decide(|turn| subscriptions::change(turn, &anyone(), id, &patch(r#"{"description":"x"}"#))).0.unwrap();
         assert_eq!(failures(&engine, 3), 2, "another setting changed");
-        engine.decide(|turn| subscriptions::change(turn, id, &patch(r#"{"filter":"data.n"}"#))).0.unwrap();
+        engine.decide(|turn| subscriptions::change(turn, &anyone(), id, &patch(r#"{"filter":"data.n"}"#))).0.unwrap();
         assert_eq!(failures(&engine, 3), 0, "it is another filter");
     }
 

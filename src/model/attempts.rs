@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use crate::core::actor::Actor;
 use crate::core::attempt::{LogEntry, Status};
+use crate::core::audit::{Action, Deed, shown_url};
 use crate::core::delivery;
 use crate::core::id::{AttemptId, SubscriptionId, SubscriptionNumber};
 use crate::core::subscription::{DisabledReason, Subscription};
+use crate::model::audit::{self, Audited};
 use crate::model::command::AttemptResult;
 use crate::model::error::StoreError;
 use crate::model::health::Health;
@@ -45,7 +48,12 @@ pub(crate) fn finish(turn: &mut Turn<'_>, finish: AttemptResult) -> Result<(), S
     let effect = pending.map(|pending| (pending.state, &after, health));
     records.push(Record::of(entry.id.bits(), Box::new(Logged::new(&entry, effect))));
     let disabled = disable.and_then(|reason| disabled(turn, after.subscription, reason));
-    records.extend(disabled.as_ref().map(|subscription| subscriptions::record_of(turn, subscription)));
+    if let Some(subscription) = &disabled {
+        records.push(subscriptions::record_of(turn, subscription));
+        let reason = subscription.disabled.map(DisabledReason::as_str);
+        let deed = Deed::to(Action::SubscriptionDisable, subscription).with("reason", reason);
+        records.push(audit::record_of(turn, &Actor::daemon(), deed));
+    }
     turn.write(records);
     turn.outcome.events.push(StoreEvent::Finished(after));
     turn.outcome.events.extend(disabled.map(|subscription| StoreEvent::Subscription(Arc::new(subscription))));
@@ -74,10 +82,16 @@ fn disabled(turn: &Turn<'_>, id: SubscriptionId, reason: DisabledReason) -> Opti
 }
 
 /// Writes a log entry that belongs to no delivery.
-pub(crate) fn record_probe(turn: &mut Turn<'_>, mut entry: LogEntry) -> AttemptId {
+pub(crate) fn record_probe(turn: &mut Turn<'_>, actor: &Actor, mut entry: LogEntry) -> Audited<AttemptId> {
     entry.id = AttemptId::from_bits(turn.next_id());
-    turn.write(vec![Record::of(entry.id.bits(), Box::new(Logged::new(&entry, None)))]);
-    entry.id
+    let record = Record::of(entry.id.bits(), Box::new(Logged::new(&entry, None)));
+    let deed = Deed {
+        domain: entry.domain.clone(),
+        subscription: Some(entry.subscription),
+        ..Deed::new(Action::SubscriptionTest, Some(entry.company.clone()), Some(entry.id.to_string()))
+    };
+    let deed = deed.with("url", shown_url(&entry.url)).with("response", entry.response);
+    audit::write(turn, vec![record], actor, deed, entry.id)
 }
 
 #[cfg(test)]
@@ -88,7 +102,7 @@ mod tests {
     use crate::core::delivery::{Delivery, State};
     use crate::core::time::Timestamp;
     use crate::model::health::Counts;
-    use crate::model::in_memory::{InMemory, NOW, draft, event, subscription};
+    use crate::model::in_memory::{InMemory, NOW, anyone, draft, event, subscription};
     use crate::model::known::KnownDelivery;
     use crate::model::{accept, manual};
 
@@ -101,7 +115,7 @@ mod tests {
 
     fn with_a_delivery() -> InMemory {
         let mut engine = InMemory::new();
-        engine.decide(|turn| subscriptions::create(turn, draft("acme"))).0.unwrap();
+        engine.decide(|turn| subscriptions::create(turn, &anyone(), draft("acme"))).0.unwrap();
         engine.decide(|turn| accept::accept(turn, vec![event("a", None)])).0.unwrap();
         engine
     }
@@ -156,7 +170,7 @@ mod tests {
         let mut engine = with_a_delivery();
         let delivery = delivery_of(&mut engine);
         let known = KnownDelivery { delivery: delivery.clone(), event: None };
-        engine.decide(|turn| manual::cancel(turn, known, "by hand")).0.unwrap();
+        engine.decide(|turn| manual::cancel_by(turn, &anyone(), known, "by hand")).0.unwrap();
         let (finished, outcome) = engine.decide(|turn| finish(turn, result(&delivery, Status::Retrying)));
         finished.unwrap();
         assert!(matches!(&outcome.events[..], [StoreEvent::Finished(after)] if after.state == State::Cancelled));

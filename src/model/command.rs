@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::core::actor::Actor;
 use crate::core::attempt::LogEntry;
+use crate::core::audit::Deed;
 use crate::core::delivery::Delivery;
 use crate::core::event::{Company, Domain, EventType, NewEvent};
 use crate::core::hidden::Hidden;
@@ -65,6 +67,19 @@ pub struct Replay {
 /// A write with a caller waiting for its reply.
 pub(crate) enum Command {
     Accept(Vec<NewEvent>, Reply<Vec<Accepted>>),
+    Message(Box<PreparedMessage>, Reply<PostedMessage>),
+    /// What somebody answers for: it is recorded in the audit, together with its effects.
+    By(Box<Actor>, Operation),
+    /// The last request of a session: nobody changes anything by it.
+    TouchSession(SessionId, Reply<()>),
+    /// Cancels a delivery of an erasure, which is recorded as a whole. With the reason, as a sentence.
+    CancelErased(Box<KnownDelivery>, &'static str, Reply<Delivery>),
+    /// The progress of an erasure, which the daemon carries out.
+    ErasureProgress(ErasureId, Box<ErasureRecord>, Reply<()>),
+}
+
+/// What somebody answers for. Each is decided with an [`Audited`](crate::model::audit::Audited) answer.
+pub(crate) enum Operation {
     Create(Box<Draft>, Reply<Arc<Subscription>>),
     Change(SubscriptionId, Box<Patch>, Reply<Arc<Subscription>>),
     Copy(SubscriptionId, Vec<Domain>, Reply<Vec<Arc<Subscription>>>),
@@ -78,12 +93,12 @@ pub(crate) enum Command {
     Replay(SubscriptionId, Replay, Reply<()>),
     Discard(SubscriptionId, Reply<u64>),
     Erasure(ErasureId, Box<ErasureRecord>, Reply<()>),
-    Message(Box<PreparedMessage>, Reply<PostedMessage>),
     CreateToken(TokenDraft, Reply<(Token, TokenText)>),
     RevokeToken(TokenId, Reply<()>),
+    /// Something that changes nothing in the store: a look at a secret, or what was done elsewhere.
+    Note(Box<Deed>, Reply<()>),
     /// For the token that was signed in with, and its company.
     OpenSession(TokenHash, Option<Company>, Lifetime, Reply<Hidden>),
-    TouchSession(SessionId, Reply<()>),
     EndSession(SessionId, Reply<()>),
     /// With the token that makes it.
     CreatePortalLink(Box<PortalLinkDraft>, TokenHash, Reply<(PortalLink, PortalLinkText)>),
@@ -97,7 +112,7 @@ impl Command {
         match self {
             Self::Accept(events, _) => events.iter().map(|event| event.data.len()).sum(),
             Self::Message(message, _) => message.weight(),
-            _ => 0,
+            Self::By(..) | Self::TouchSession(..) | Self::CancelErased(..) | Self::ErasureProgress(..) => 0,
         }
     }
 
@@ -111,22 +126,32 @@ impl Command {
         let unavailable = why.clone();
         match self {
             Self::Accept(_, reply) => reply(Err(unavailable)),
-            Self::Create(_, reply) | Self::Change(_, _, reply) => reply(Err(unavailable)),
-            Self::Copy(_, _, reply) => reply(Err(unavailable)),
-            Self::Rotate(_, _, _, reply) => reply(Err(unavailable)),
-            Self::Delete(_, reply) | Self::Replay(_, _, reply) => reply(Err(unavailable)),
-            Self::CreateToken(_, reply) => reply(Err(unavailable)),
-            Self::RevokeToken(_, reply) => reply(Err(unavailable)),
-            Self::OpenSession(_, _, _, reply) => reply(Err(unavailable)),
-            Self::TouchSession(_, reply) | Self::EndSession(_, reply) => reply(Err(unavailable)),
-            Self::CreatePortalLink(_, _, reply) => reply(Err(unavailable)),
-            Self::UsePortalLink(_, _, reply) => reply(Err(unavailable)),
-            Self::RevokePortalLink(_, reply) => reply(Err(unavailable)),
-            Self::Discard(_, reply) => reply(Err(unavailable)),
-            Self::Retry(_, reply) | Self::Cancel(_, _, reply) => reply(Err(unavailable)),
-            Self::Erasure(_, _, reply) => reply(Err(unavailable)),
-            Self::Probe(_, reply) => reply(Err(unavailable)),
             Self::Message(_, reply) => reply(Err(unavailable)),
+            Self::By(_, operation) => operation.refuse_with(unavailable),
+            Self::TouchSession(_, reply) => reply(Err(unavailable)),
+            Self::CancelErased(_, _, reply) => reply(Err(unavailable)),
+            Self::ErasureProgress(_, _, reply) => reply(Err(unavailable)),
+        }
+    }
+}
+
+impl Operation {
+    fn refuse_with(self, why: StoreError) {
+        match self {
+            Self::Create(_, reply) | Self::Change(_, _, reply) => reply(Err(why)),
+            Self::Copy(_, _, reply) => reply(Err(why)),
+            Self::Rotate(_, _, _, reply) => reply(Err(why)),
+            Self::Delete(_, reply) | Self::Replay(_, _, reply) => reply(Err(why)),
+            Self::CreateToken(_, reply) => reply(Err(why)),
+            Self::RevokeToken(_, reply) | Self::Note(_, reply) => reply(Err(why)),
+            Self::OpenSession(_, _, _, reply) => reply(Err(why)),
+            Self::EndSession(_, reply) | Self::RevokePortalLink(_, reply) => reply(Err(why)),
+            Self::CreatePortalLink(_, _, reply) => reply(Err(why)),
+            Self::UsePortalLink(_, _, reply) => reply(Err(why)),
+            Self::Discard(_, reply) => reply(Err(why)),
+            Self::Retry(_, reply) | Self::Cancel(_, _, reply) => reply(Err(why)),
+            Self::Erasure(_, _, reply) => reply(Err(why)),
+            Self::Probe(_, reply) => reply(Err(why)),
         }
     }
 }

@@ -6,7 +6,11 @@
 
 use std::ops::ControlFlow;
 
+use crate::core::actor::Actor;
+use crate::core::audit::{Action, Deed};
+use crate::core::event::Company;
 use crate::core::id::ErasureId;
+use crate::model::audit::{self, Audited};
 use crate::model::error::StoreError;
 use crate::model::keys;
 use crate::model::record::{self, ErasureNoted, ErasureRecord, Kind as _, Record};
@@ -26,9 +30,35 @@ pub(crate) fn noted_last(log: &dyn Log, id: ErasureId) -> Result<Option<ErasureR
     Ok(last)
 }
 
-/// Records the progress of an erasure. The request and the worker that carries it out each record their part, in either
+/// Records the beginning of an erasure, as far as it is carried out by then. The person's number is not recorded.
+pub(crate) fn begin(
+    turn: &mut Turn<'_>,
+    actor: &Actor,
+    id: ErasureId,
+    record: ErasureRecord,
+) -> Result<Audited<()>, StoreError> {
+    let deed = deed(Action::ErasureBegin, id, &record);
+    let noted = noted(turn, id, record)?;
+    Ok(audit::write(turn, vec![noted], actor, deed, ()))
+}
+
+/// Records the progress of an erasure that the daemon carries out.
+pub(crate) fn progress(turn: &mut Turn<'_>, id: ErasureId, record: ErasureRecord) -> Result<(), StoreError> {
+    let deed = deed(Action::ErasureDone, id, &record);
+    let noted = noted(turn, id, record)?;
+    audit::write(turn, vec![noted], &Actor::daemon(), deed, ());
+    Ok(())
+}
+
+fn deed(action: Action, id: ErasureId, record: &ErasureRecord) -> Deed {
+    let company = Company::parse(record.company()).ok();
+    let deed = Deed::new(action, company, Some(id.to_string()));
+    record.counts().into_iter().fold(deed, |deed, (name, count)| deed.with(name, count))
+}
+
+/// The record of an erasure's progress. The request and the worker that carries it out each record their part, in either
 /// order.
-pub(crate) fn note(turn: &mut Turn<'_>, id: ErasureId, record: ErasureRecord) -> Result<(), StoreError> {
+fn noted(turn: &mut Turn<'_>, id: ErasureId, record: ErasureRecord) -> Result<Record, StoreError> {
     let key = keys::erasure(id);
     let before = match turn.get(&key)? {
         Some(value) if value::is_readable(&key, &value) => record::unversioned(&value),
@@ -38,6 +68,5 @@ pub(crate) fn note(turn: &mut Turn<'_>, id: ErasureId, record: ErasureRecord) ->
         }
         None => None,
     };
-    turn.write(vec![Record::from(ErasureNoted { id, record: record.with(before) })]);
-    Ok(())
+    Ok(Record::from(ErasureNoted { id, record: record.with(before) }))
 }

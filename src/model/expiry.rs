@@ -4,6 +4,7 @@
 //! read: each full pass determines until when that holds.
 
 use crate::core::time::Timestamp;
+use crate::model::audit_expiry::AuditExpiry;
 use crate::model::error::StoreError;
 use crate::model::key::{Key, ValueKind};
 use crate::model::settings::Settings;
@@ -83,7 +84,7 @@ impl ExpiryCursor {
     }
 }
 
-/// The values that expire: producers' ids and call records.
+/// The values that expire: producers' ids, call records and entries of the audit.
 #[derive(Debug, Default)]
 pub(crate) struct Expiry {
     /// Producers' ids of events.
@@ -92,6 +93,8 @@ pub(crate) struct Expiry {
     pub(crate) messages: ExpiryCursor,
     /// Call records.
     pub(crate) calls: ExpiryCursor,
+    /// Entries of the audit.
+    pub(crate) audit: AuditExpiry,
 }
 
 /// Removes some of the producers' ids whose window has passed and of the calls without retained events, if due: between
@@ -117,7 +120,11 @@ pub(crate) fn expire(
     // An event that is replayed after a restart must find its call as it was.
     let min = query::lowest_id(Some(settings.retention.events_over(now))).min(durable);
     let age = Age { min, now: query::lowest_id(Some(now)) };
-    expiry.calls.advance(view, ValueKind::Call, checkpoint, age, report::last_event)
+    expiry.calls.advance(view, ValueKind::Call, checkpoint, age, report::last_event)?;
+    if !checkpoint {
+        return Ok(());
+    }
+    expiry.audit.advance(view, settings.retention.audit_over(now), now)
 }
 
 #[cfg(test)]

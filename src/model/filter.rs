@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::core::attempt::Status;
+use crate::core::audit::Action;
 use crate::core::delivery::State;
 use crate::core::event::{CallId, Company, Domain, EventType, Source};
 use crate::core::id::{DeliveryId, EventId, SubscriptionId};
@@ -85,6 +86,23 @@ pub struct LogFilter {
     pub until: Option<Timestamp>,
     /// Only probes, or no probes.
     pub test: Option<bool>,
+}
+
+/// Which entries of the audit to list.
+#[derive(Debug, Clone, Default)]
+pub struct AuditFilter {
+    /// Of this company.
+    pub company: Option<Company>,
+    /// By an actor of this kind, id or name.
+    pub actor: Option<String>,
+    /// Of this action.
+    pub action: Option<Action>,
+    /// Of this subscription.
+    pub subscription: Option<SubscriptionId>,
+    /// Made at or after this time.
+    pub since: Option<Timestamp>,
+    /// Made before this time.
+    pub until: Option<Timestamp>,
 }
 
 /// Which calls to report on.

@@ -5,9 +5,11 @@
 
 use std::sync::{Arc, Mutex};
 
+use crate::core::actor::Actor;
 use crate::core::id::IdSource;
 use crate::core::time::Timestamp;
-use crate::model::command::{AttemptResult, Command, Reply};
+use crate::model::audit::Audited;
+use crate::model::command::{AttemptResult, Command, Operation, Reply};
 use crate::model::error::StoreError;
 use crate::model::fan_out::{self, Backlog, Plan};
 use crate::model::registry::Registry;
@@ -15,8 +17,8 @@ use crate::model::settings::Settings;
 use crate::model::turn::{Carried, Context, Outcome, Turn};
 use crate::model::view::{Log, View, ViewMut};
 use crate::model::{
-    accept, attempts, conversations, erase, expiry, maintenance, manual, read_ahead, replay, sessions, subscriptions,
-    tokens,
+    accept, attempts, audit, conversations, erase, expiry, maintenance, manual, read_ahead, replay, sessions,
+    subscriptions, tokens,
 };
 
 /// An answer waiting for its records to be durable; called with why they are not, if so.
@@ -207,37 +209,57 @@ fn decide_one(turn: &mut Turn<'_>, backlog: &mut Backlog, command: Command, answ
             Plan::InSteps => backlog.push(fan_out::begin(turn, events, reply)),
             Plan::Refused(invalid) => reply(Err(StoreError::Invalid(invalid))),
         },
-        Command::Create(draft, reply) => push_answer(answers, subscriptions::create(turn, *draft), reply),
-        Command::Change(id, patch, reply) => push_answer(answers, subscriptions::change(turn, id, &patch), reply),
-        Command::Copy(id, domains, reply) => push_answer(answers, subscriptions::copy(turn, id, domains), reply),
-        Command::Rotate(id, given, overlap, reply) => {
-            push_answer(answers, subscriptions::rotate(turn, id, given, overlap), reply);
-        }
-        Command::Delete(id, reply) => push_answer(answers, subscriptions::delete(turn, id), reply),
-        Command::Retry(known, reply) => push_answer(answers, manual::retry(turn, *known), reply),
-        Command::Cancel(known, why, reply) => push_answer(answers, manual::cancel(turn, *known, why), reply),
-        Command::Erasure(id, record, reply) => push_answer(answers, erase::note(turn, id, *record), reply),
-        Command::Replay(id, replay, reply) => push_answer(answers, replay::replay(turn, id, &replay), reply),
-        Command::Discard(id, reply) => push_answer(answers, replay::discard(turn, id), reply),
         Command::Message(message, reply) => push_answer(answers, conversations::post(turn, *message), reply),
-        Command::Probe(entry, reply) => push_answer(answers, Ok(attempts::record_probe(turn, *entry)), reply),
-        Command::CreateToken(draft, reply) => push_answer(answers, tokens::create(turn, draft), reply),
-        Command::RevokeToken(id, reply) => push_answer(answers, tokens::revoke(turn, id), reply),
-        Command::OpenSession(token, company, lifetime, reply) => {
-            push_answer(answers, Ok(sessions::open(turn, token, company, lifetime)), reply);
-        }
+        Command::By(actor, operation) => decide_operation(turn, &actor, operation, answers),
         Command::TouchSession(id, reply) => {
             sessions::touch(turn, id);
             push_answer(answers, Ok(()), reply);
         }
-        Command::EndSession(id, reply) => push_answer(answers, sessions::end(turn, id), reply),
-        Command::CreatePortalLink(draft, token, reply) => {
-            push_answer(answers, sessions::create_link(turn, *draft, token), reply);
+        Command::CancelErased(known, why, reply) => push_answer(answers, manual::cancel(turn, *known, why), reply),
+        Command::ErasureProgress(id, record, reply) => push_answer(answers, erase::progress(turn, id, *record), reply),
+    }
+}
+
+/// As [`push_answer`]; an answer without an entry of the audit does not fit.
+fn push_audited<T: Send + 'static>(
+    answers: &mut Vec<Answer>,
+    decided: Result<Audited<T>, StoreError>,
+    reply: Reply<T>,
+) {
+    push_answer(answers, decided.map(Audited::answer), reply);
+}
+
+/// Decides what `actor` answers for.
+fn decide_operation(turn: &mut Turn<'_>, actor: &Actor, operation: Operation, answers: &mut Vec<Answer>) {
+    use Operation as O;
+    match operation {
+        O::Create(draft, reply) => push_audited(answers, subscriptions::create(turn, actor, *draft), reply),
+        O::Change(id, patch, reply) => push_audited(answers, subscriptions::change(turn, actor, id, &patch), reply),
+        O::Copy(id, domains, reply) => push_audited(answers, subscriptions::copy(turn, actor, id, domains), reply),
+        O::Rotate(id, given, overlap, reply) => {
+            push_audited(answers, subscriptions::rotate(turn, actor, id, given, overlap), reply);
         }
-        Command::UsePortalLink(text, lifetime, reply) => {
-            push_answer(answers, Ok(sessions::use_link(turn, &text, lifetime)), reply);
+        O::Delete(id, reply) => push_audited(answers, subscriptions::delete(turn, actor, id), reply),
+        O::Retry(known, reply) => push_audited(answers, manual::retry(turn, actor, *known), reply),
+        O::Cancel(known, why, reply) => push_audited(answers, manual::cancel_by(turn, actor, *known, why), reply),
+        O::Erasure(id, record, reply) => push_audited(answers, erase::begin(turn, actor, id, *record), reply),
+        O::Replay(id, replay, reply) => push_audited(answers, replay::replay(turn, actor, id, &replay), reply),
+        O::Discard(id, reply) => push_audited(answers, replay::discard(turn, actor, id), reply),
+        O::Probe(entry, reply) => push_audited(answers, Ok(attempts::record_probe(turn, actor, *entry)), reply),
+        O::CreateToken(draft, reply) => push_audited(answers, tokens::create(turn, actor, draft), reply),
+        O::RevokeToken(id, reply) => push_audited(answers, tokens::revoke(turn, actor, id), reply),
+        O::OpenSession(token, company, lifetime, reply) => {
+            push_audited(answers, Ok(sessions::open(turn, actor, token, company, lifetime)), reply);
         }
-        Command::RevokePortalLink(id, reply) => push_answer(answers, sessions::revoke_link(turn, id), reply),
+        O::EndSession(id, reply) => push_audited(answers, sessions::end(turn, actor, id), reply),
+        O::CreatePortalLink(draft, token, reply) => {
+            push_audited(answers, sessions::create_link(turn, actor, *draft, token), reply);
+        }
+        O::UsePortalLink(text, lifetime, reply) => {
+            push_audited(answers, Ok(sessions::use_link(turn, actor, &text, lifetime)), reply);
+        }
+        O::RevokePortalLink(id, reply) => push_audited(answers, sessions::revoke_link(turn, actor, id), reply),
+        O::Note(deed, reply) => push_audited(answers, Ok(audit::note(turn, actor, *deed)), reply),
     }
 }
 

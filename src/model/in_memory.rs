@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
+use crate::core::actor::Actor;
 use crate::core::catalogue::Catalogue;
 use crate::core::event::NewEvent;
 use crate::core::id::{IdSource, SubscriptionId, SubscriptionNumber};
@@ -41,6 +42,7 @@ pub(crate) fn settings() -> Settings {
             log_bytes: 1 << 30,
             event_age: 30 * day,
             conversation_age: 90 * day,
+            audit_age: 400 * day,
             reclaim: Reclaim::for_test(),
         },
         min_free_bytes: 1,
@@ -48,6 +50,11 @@ pub(crate) fn settings() -> Settings {
         subscriptions_per_company: 1_000,
         deliveries_per_request: 100_000,
     }
+}
+
+/// Somebody who does something.
+pub(crate) fn anyone() -> Actor {
+    Actor::signal()
 }
 
 pub(crate) fn draft(company: &str) -> Draft {
@@ -315,6 +322,19 @@ impl InMemory {
             self.carried.has_work = true;
         }
         (answer, outcome)
+    }
+
+    /// How many records each atomic unit has that was written, in order.
+    pub(crate) fn units(&self) -> Vec<usize> {
+        let mut units = vec![0];
+        for (head, ..) in &self.log.records {
+            *units.last_mut().expect("one") += 1;
+            if !head.continues {
+                units.push(0);
+            }
+        }
+        units.pop();
+        units
     }
 
     /// The kinds of the records that were written, in order.

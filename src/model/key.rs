@@ -14,6 +14,7 @@
 //! | a subscription's health | computed from its log entries, at start |
 //! | counts | recounted, at start |
 //! | a company without a webhook | none: recorded when it posts again |
+//! | an entry of the audit, or its place under a term | none |
 //! | a part of the call report | none: the counts of its hour are lost, and start again |
 //! | a call's milestones | none: later events count as another call |
 //! | a session of the page, a portal link | none: somebody signs in again |
@@ -56,6 +57,10 @@ pub(crate) enum ValueKind {
     Sequence,
     /// A token of the API.
     Token,
+    /// An entry of the audit.
+    Audit,
+    /// An entry of the audit under one of its terms.
+    AuditTerm,
     /// A session of the page.
     Session,
     /// A portal link.
@@ -74,7 +79,7 @@ pub(crate) enum ValueKind {
 
 impl ValueKind {
     /// All kinds.
-    pub(crate) const ALL: [Self; 23] = [
+    pub(crate) const ALL: [Self; 25] = [
         Self::Group,
         Self::Counts,
         Self::Discard,
@@ -91,6 +96,8 @@ impl ValueKind {
         Self::Message,
         Self::Sequence,
         Self::Token,
+        Self::Audit,
+        Self::AuditTerm,
         Self::Session,
         Self::PortalLink,
         Self::Owed,
@@ -119,6 +126,8 @@ impl ValueKind {
             Self::Message => "a producer's id of a message",
             Self::Sequence => "the next sequence number of a subscription",
             Self::Token => "a token of the API",
+            Self::Audit => "an entry of the audit",
+            Self::AuditTerm => "the place of an entry of the audit",
             Self::Session => "a session of the page",
             Self::PortalLink => "a portal link",
             Self::Owed => "a pending delivery",
@@ -133,6 +142,7 @@ impl ValueKind {
     pub(crate) const fn is_derived(self) -> bool {
         match self {
             Self::Group | Self::Counts | Self::Erasure | Self::Health | Self::Counted => true,
+            Self::Audit | Self::AuditTerm => true,
             Self::Thread | Self::Latest | Self::LatestOf | Self::InOrder | Self::Call => true,
             Self::WithoutWebhook => true,
             // Somebody has to sign in again.

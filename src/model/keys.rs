@@ -18,6 +18,8 @@
 //! | `Message` | hash (16 bytes) | [`MessageReceipt`](crate::model::receipts::MessageReceipt) |
 //! | `Sequence` | number | u64 |
 //! | `Token` | id (u128) | [`TokenRecord`](crate::model::record::TokenRecord) |
+//! | `Audit` | id (u128) | [`AuditRecord`](crate::model::record::AuditRecord) |
+//! | `AuditTerm` | term id (u64, u128) | empty: the entry with this id has the [term](crate::model::term) |
 //! | `Session` | id (u128) | [`SessionRecord`](crate::model::record::SessionRecord) |
 //! | `PortalLink` | id (u128) | [`PortalLinkRecord`](crate::model::record::PortalLinkRecord) |
 //! | `Replay` | number id (u128) | [`ReplayRecord`](crate::model::progress::ReplayRecord) |
@@ -32,7 +34,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::core::call::Place;
 use crate::core::event::{Domain, Source};
-use crate::core::id::{DeliveryId, ErasureId, PortalLinkId, SessionId, SubscriptionNumber, TokenId};
+use crate::core::id::{AuditId, DeliveryId, ErasureId, PortalLinkId, SessionId, SubscriptionNumber, TokenId};
 use crate::model::key::{Key, ValueKind};
 
 /// The maximum number of pieces of a subscription's record.
@@ -76,6 +78,21 @@ pub(crate) fn sequence(kind: ValueKind, number: SubscriptionNumber, sequence: u6
 /// The key of a token.
 pub(crate) fn token(id: TokenId) -> Key {
     Key::new(ValueKind::Token, id.bits().to_be_bytes().to_vec())
+}
+
+/// The key of an entry of the audit.
+pub(crate) fn audit(id: AuditId) -> Key {
+    Key::new(ValueKind::Audit, id.bits().to_be_bytes().to_vec())
+}
+
+/// The beginning of the keys of the entries of the audit under a term's key.
+pub(crate) fn audit_term(term: u64) -> Key {
+    Key::new(ValueKind::AuditTerm, term.to_be_bytes().to_vec())
+}
+
+/// The id at the end of a key of an entry of the audit, or of its place under a term.
+pub(crate) fn audit_in(key: &Key) -> Option<u128> {
+    key.rest().last_chunk().map(|id| u128::from_be_bytes(*id))
 }
 
 /// The key of a session of the page.

@@ -1,10 +1,15 @@
 //! Operations on a single delivery: retrying and cancelling by hand, and ending it without an attempt.
 
+use std::sync::Arc;
+
+use crate::core::actor::Actor;
 use crate::core::attempt::{LogEntry, Status};
+use crate::core::audit::{Action, Deed};
 use crate::core::delivery::{Delivery, State};
 use crate::core::id::{AttemptId, SubscriptionNumber};
 use crate::core::subscription::Subscription;
 use crate::model::attempts::has_replay;
+use crate::model::audit::{self, Audited};
 use crate::model::error::StoreError;
 use crate::model::key::Key;
 use crate::model::known::{KnownDelivery, KnownEvent};
@@ -31,17 +36,17 @@ fn current_delivery(turn: &Turn<'_>, read: Delivery) -> Result<Delivery, StoreEr
 }
 
 /// Makes a delivery due now, whatever its state.
-pub(crate) fn retry(turn: &mut Turn<'_>, known: KnownDelivery) -> Result<Delivery, StoreError> {
+pub(crate) fn retry(turn: &mut Turn<'_>, actor: &Actor, known: KnownDelivery) -> Result<Audited<Delivery>, StoreError> {
     let mut delivery = current_delivery(turn, known.delivery)?;
     let over = delivery.event.timestamp() < turn.settings.retention.events_over(turn.now);
     if over || known.event.is_none() {
         let gone = "its event is no longer kept (`event_age` in [retention]), so there is nothing to deliver";
         return Err(StoreError::Conflict(gone.to_owned()));
     }
-    if current(turn, delivery.subscription).is_none() {
+    let Some(subscription) = current(turn, delivery.subscription) else {
         let gone = "its subscription has been deleted, so there is nowhere to deliver it to";
         return Err(StoreError::Conflict(gone.to_owned()));
-    }
+    };
     let before = delivery.state;
     delivery.due = turn.now;
     delivery.replay = false;
@@ -53,19 +58,52 @@ pub(crate) fn retry(turn: &mut Turn<'_>, known: KnownDelivery) -> Result<Deliver
         delivery.first_failed_at = None;
     }
     let requeued = Requeued { delivery: DeliveryRecord::from(&delivery), before: Some(before).into() };
-    turn.write(vec![Record::from(Box::new(requeued))]);
     turn.outcome.events.push(StoreEvent::Owed(vec![delivery.clone()]));
-    Ok(delivery)
+    let deed = of_delivery(Action::DeliveryRetry, &subscription, &delivery, before);
+    Ok(audit::write(turn, vec![Record::from(Box::new(requeued))], actor, deed, delivery))
 }
 
-/// Cancels a pending delivery or a dead letter.
-pub(crate) fn cancel(turn: &mut Turn<'_>, known: KnownDelivery, why: &str) -> Result<Delivery, StoreError> {
+/// What is recorded of something done to a delivery by hand.
+fn of_delivery(action: Action, subscription: &Subscription, delivery: &Delivery, before: State) -> Deed {
+    let mut deed = Deed { subject: Some(delivery.id.to_string()), ..Deed::to(action, subscription) };
+    deed.before.insert("state".to_owned(), before.as_str().into());
+    deed.with("state", delivery.state.as_str())
+}
+
+/// Cancels a pending delivery or a dead letter by hand.
+pub(crate) fn cancel_by(
+    turn: &mut Turn<'_>,
+    actor: &Actor,
+    known: KnownDelivery,
+    why: &str,
+) -> Result<Audited<Delivery>, StoreError> {
+    let Cancelling { delivery, subscription, event } = cancelling(turn, known)?;
+    let before = delivery.state;
+    let (after, record) = ended(turn, delivery, Status::Cancelled, why, &subscription, event);
+    let deed = of_delivery(Action::DeliveryCancel, &subscription, &after, before);
+    Ok(audit::write(turn, vec![record], actor, deed, after))
+}
+
+/// A delivery that may be cancelled.
+struct Cancelling {
+    delivery: Delivery,
+    subscription: Arc<Subscription>,
+    event: Option<KnownEvent>,
+}
+
+fn cancelling(turn: &Turn<'_>, known: KnownDelivery) -> Result<Cancelling, StoreError> {
     let KnownDelivery { delivery, event } = known;
     let delivery = current_delivery(turn, delivery)?;
     if !delivery.state.is_owed() && delivery.state != State::Failed {
         return Err(StoreError::Conflict(format!("it is {} already", delivery.state)));
     }
-    let Some(subscription) = current(turn, delivery.subscription) else { return Err(StoreError::NotFound) };
+    let subscription = current(turn, delivery.subscription).ok_or(StoreError::NotFound)?;
+    Ok(Cancelling { delivery, subscription, event })
+}
+
+/// Cancels a pending delivery or a dead letter as a part of something larger.
+pub(crate) fn cancel(turn: &mut Turn<'_>, known: KnownDelivery, why: &str) -> Result<Delivery, StoreError> {
+    let Cancelling { delivery, subscription, event } = cancelling(turn, known)?;
     Ok(end(turn, delivery, Status::Cancelled, why, &subscription, event))
 }
 
@@ -78,6 +116,20 @@ pub(crate) fn end(
     subscription: &Subscription,
     event: Option<KnownEvent>,
 ) -> Delivery {
+    let (after, record) = ended(turn, delivery, status, why, subscription, event);
+    turn.write(vec![record]);
+    after
+}
+
+/// The delivery as it ends, and the record of that, which is yet to be written.
+fn ended(
+    turn: &mut Turn<'_>,
+    delivery: Delivery,
+    status: Status,
+    why: &str,
+    subscription: &Subscription,
+    event: Option<KnownEvent>,
+) -> (Delivery, Record) {
     let before = delivery.state;
     let after = Delivery { state: status.into(), due: turn.now, ..delivery };
     turn.carried.has_work |= has_replay(turn, after.id.subscription_number());
@@ -86,9 +138,9 @@ pub(crate) fn end(
     // It may have been read before its erasure began.
     turn.carried.redactions.scrub(&mut entry);
     entry.id = AttemptId::from_bits(turn.next_id());
-    turn.write(vec![Record::of(entry.id.bits(), Box::new(Logged::new(&entry, Some((before, &after, None)))))]);
     turn.outcome.events.push(StoreEvent::Cancelled(after.id));
-    after
+    let record = Record::of(entry.id.bits(), Box::new(Logged::new(&entry, Some((before, &after, None)))));
+    (after, record)
 }
 
 /// Whether the events of these deliveries were read ahead; if not, requests that.
@@ -129,7 +181,7 @@ mod tests {
     use super::*;
     use crate::core::event::Company;
     use crate::core::id::DeliveryId;
-    use crate::model::in_memory::{InMemory, NOW, draft, event};
+    use crate::model::in_memory::{InMemory, NOW, anyone, draft, event};
     use crate::model::{accept, subscriptions};
 
     fn known(engine: &InMemory) -> KnownDelivery {
@@ -140,7 +192,7 @@ mod tests {
 
     fn with_a_delivery() -> InMemory {
         let mut engine = InMemory::new();
-        engine.decide(|turn| subscriptions::create(turn, draft("acme"))).0.unwrap();
+        engine.decide(|turn| subscriptions::create(turn, &anyone(), draft("acme"))).0.unwrap();
         engine.decide(|turn| accept::accept(turn, vec![event("a", None)])).0.unwrap();
         engine
     }
@@ -156,14 +208,14 @@ mod tests {
         ];
         for (why, known, now) in cases {
             engine.now = now;
-            let (refused, outcome) = engine.decide(|turn| retry(turn, known));
+            let (refused, outcome) = engine.decide(|turn| retry(turn, &anyone(), known));
             assert!(matches!(&refused, Err(StoreError::Conflict(said)) if said.starts_with(why)), "{refused:?}");
             assert!(outcome.events.is_empty());
         }
         engine.now = NOW;
         let id = known.delivery.subscription;
-        engine.decide(|turn| subscriptions::delete(turn, id)).0.unwrap();
-        let (refused, _) = engine.decide(|turn| retry(turn, known));
+        engine.decide(|turn| subscriptions::delete(turn, &anyone(), id)).0.unwrap();
+        let (refused, _) = engine.decide(|turn| retry(turn, &anyone(), known));
         assert!(
             matches!(&refused, Err(StoreError::Conflict(said)) if said.contains("has been deleted")),
             "{refused:?}"
@@ -174,13 +226,13 @@ mod tests {
     fn a_cancelled_delivery_is_retried_and_cannot_be_cancelled_twice() {
         let mut engine = with_a_delivery();
         let known = known(&engine);
-        let cancelled = engine.decide(|turn| cancel(turn, known.clone(), "by hand")).0.unwrap();
+        let cancelled = engine.decide(|turn| cancel_by(turn, &anyone(), known.clone(), "by hand")).0.unwrap().answer();
         assert_eq!(cancelled.state, State::Cancelled);
         let known = KnownDelivery { delivery: cancelled, ..known };
-        let (refused, _) = engine.decide(|turn| cancel(turn, known.clone(), "by hand"));
-        assert_eq!(refused, Err(StoreError::Conflict("it is cancelled already".to_owned())));
-        let (again, outcome) = engine.decide(|turn| retry(turn, known));
-        let again = again.unwrap();
+        let (refused, _) = engine.decide(|turn| cancel_by(turn, &anyone(), known.clone(), "by hand"));
+        assert_eq!(refused.err(), Some(StoreError::Conflict("it is cancelled already".to_owned())));
+        let (again, outcome) = engine.decide(|turn| retry(turn, &anyone(), known));
+        let again = again.unwrap().answer();
         assert_eq!((again.state, again.due, again.expire_at), (State::Pending, NOW, None));
         assert!(matches!(&outcome.events[..], [StoreEvent::Owed(owed)] if *owed == [again]));
     }

@@ -6,6 +6,8 @@
 pub(crate) mod accept;
 pub(crate) mod accepted_delivery;
 pub(crate) mod attempts;
+pub(crate) mod audit;
+pub(crate) mod audit_expiry;
 pub(crate) mod by_hash;
 pub(crate) mod calls;
 pub(crate) mod cluster;

@@ -4,6 +4,7 @@
 //! have a million bytes, and a page five hundred events.
 
 use crate::core::attempt::{Answer, LogEntry, Sent};
+use crate::core::audit::{AuditEntry, Members};
 use crate::core::conversation::{Media, Message};
 use crate::core::delivery::Delivery;
 use crate::core::event::{Event, EventType};
@@ -72,6 +73,14 @@ impl ByteSize for LogEntry {
         };
         let bodies = self.sent_body.as_ref().map_or(0, Vec::len) + self.answer.as_ref().map_or(0, answer);
         self.url.len() + self.error_detail.len() + self.sent.as_ref().map_or(0, sent) + bodies + OVERHEAD
+    }
+}
+
+impl ByteSize for AuditEntry {
+    fn bytes(&self) -> usize {
+        // A record in the view is at most 8 KiB.
+        let texts = |members: &Members| members.values().map(|value| value.to_string().len()).sum::<usize>();
+        texts(&self.deed.before) + texts(&self.deed.after) + 2 * OVERHEAD
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which values of the view a decision will look at, as far as its command tells: an engine whose values are not in
 //! memory reads them ahead, all at once. What a decision reads beside them it finds all the same.
 
-use crate::model::command::{AttemptResult, Command};
+use crate::model::command::{AttemptResult, Command, Operation};
 use crate::model::key::{Key, ValueKind};
 use crate::model::keys;
 
@@ -26,26 +26,11 @@ pub(crate) fn of_command(command: &Command) -> Vec<Key> {
                 .flatten()
                 .collect()
         }
-        Command::Retry(known, _) | Command::Cancel(known, ..) => {
+        Command::By(_, Operation::Retry(known, _) | Operation::Cancel(known, ..))
+        | Command::CancelErased(known, ..) => {
             [ValueKind::Owed, ValueKind::Dead].map(|kind| keys::delivery(kind, known.delivery.id)).into()
         }
-        Command::Create(..)
-        | Command::Change(..)
-        | Command::Copy(..)
-        | Command::Rotate(..)
-        | Command::Delete(..)
-        | Command::Probe(..)
-        | Command::Replay(..)
-        | Command::Discard(..)
-        | Command::Erasure(..)
-        | Command::CreateToken(..)
-        | Command::RevokeToken(..)
-        | Command::OpenSession(..)
-        | Command::TouchSession(..)
-        | Command::EndSession(..)
-        | Command::CreatePortalLink(..)
-        | Command::UsePortalLink(..)
-        | Command::RevokePortalLink(..) => Vec::new(),
+        Command::By(..) | Command::TouchSession(..) | Command::ErasureProgress(..) => Vec::new(),
     }
 }
 

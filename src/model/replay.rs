@@ -8,11 +8,14 @@
 
 use std::ops::ControlFlow;
 
+use crate::core::actor::Actor;
+use crate::core::audit::{Action, Deed};
 use crate::core::delivery::{Delivery, State};
 use crate::core::event::EventType;
 use crate::core::id::{DeliveryId, SubscriptionId, SubscriptionNumber};
 use crate::core::time::Timestamp;
 use crate::model::accepted_delivery::AcceptedDelivery;
+use crate::model::audit::{self, Audited};
 use crate::model::command::Replay;
 use crate::model::error::StoreError;
 use crate::model::filter::ReplayFilter;
@@ -83,28 +86,38 @@ fn prior_state(view: &dyn View, id: DeliveryId, failed_only: bool) -> Result<Opt
 }
 
 /// Starts a replay.
-pub(crate) fn replay(turn: &mut Turn<'_>, id: SubscriptionId, replay: &Replay) -> Result<(), StoreError> {
+pub(crate) fn replay(
+    turn: &mut Turn<'_>,
+    actor: &Actor,
+    id: SubscriptionId,
+    replay: &Replay,
+) -> Result<Audited<()>, StoreError> {
     let Some(current) = current(turn, id) else { return Err(StoreError::NotFound) };
     let (next, last) = replay.sequences;
+    let deed = Deed::to(Action::SubscriptionReplay, &current)
+        .with("queued", replay.queued)
+        .with("only", if replay.failed_only { "failed" } else { "all" });
+    let mut records = Vec::new();
     if next <= last && replay.queued > 0 {
         let events = replay.events.iter().map(|event| event.as_str().to_owned()).collect();
         let (number, id, failed_only) = (current.number, turn.next_id(), replay.failed_only);
         let record = ReplayRecord { number, id, events, failed_only, next, last, outstanding: Vec::new() };
-        turn.write(vec![Record::from(record)]);
+        records.push(Record::from(record));
         turn.carried.has_work = true;
     }
-    Ok(())
+    Ok(audit::write(turn, records, actor, deed, ()))
 }
 
 /// Cancels all pending deliveries of a subscription, and ends its replays; returns the number of deliveries.
-pub(crate) fn discard(turn: &mut Turn<'_>, id: SubscriptionId) -> Result<u64, StoreError> {
-    let (number, waiting, last, replays) = {
+pub(crate) fn discard(turn: &mut Turn<'_>, actor: &Actor, id: SubscriptionId) -> Result<Audited<u64>, StoreError> {
+    let (deed, number, waiting, last, replays) = {
         let registry = lock(turn.registry);
         let Some(state) = registry.get(id) else { return Err(StoreError::NotFound) };
         let number = state.subscription.number;
         let waiting = state.counts.waiting();
         let replays: Vec<ReplayRecord> = registry.replays_of(number).cloned().collect();
-        (number, waiting, state.next_sequence - 1, replays)
+        let deed = Deed::to(Action::SubscriptionDiscard, &state.subscription).with("cancelled", waiting);
+        (deed, number, waiting, state.next_sequence - 1, replays)
     };
     let ended = replays.into_iter().map(|replay| ReplayRecord { last: 0, outstanding: Vec::new(), ..replay });
     let mut records: Vec<Record> = ended.map(Record::from).collect();
@@ -112,10 +125,9 @@ pub(crate) fn discard(turn: &mut Turn<'_>, id: SubscriptionId) -> Result<u64, St
         records.push(Record::from(DiscardRecord { number, last }));
     }
     if !records.is_empty() {
-        turn.write(records);
         turn.carried.has_work = true;
     }
-    Ok(waiting)
+    Ok(audit::write(turn, records, actor, deed, waiting))
 }
 
 /// Cancels some deliveries of a discard; returns whether there are more.
@@ -216,7 +228,7 @@ mod tests {
     use super::*;
     use crate::core::attempt::Status;
     use crate::model::command::AttemptResult;
-    use crate::model::in_memory::{InMemory, NOW, draft, event, subscription};
+    use crate::model::in_memory::{InMemory, NOW, anyone, draft, event, subscription};
     use crate::model::{accept, attempts, maintenance, record, subscriptions};
 
     fn finish(engine: &mut InMemory, delivery: &Delivery, status: Status) {
@@ -230,7 +242,7 @@ mod tests {
     #[test]
     fn a_replay_puts_back_a_few_at_a_time_in_order_and_ends() {
         let mut engine = InMemory::new();
-        let id = engine.decide(|turn| subscriptions::create(turn, draft("acme"))).0.unwrap().id;
+        let id = engine.decide(|turn| subscriptions::create(turn, &anyone(), draft("acme"))).0.unwrap().answer().id;
         let posted = (0..20).map(|n| event(&format!("c{n}"), None)).collect();
         engine.decide(|turn| accept::accept(turn, posted)).0.unwrap();
         let owed = |engine: &InMemory| -> Vec<Delivery> {
@@ -244,7 +256,7 @@ mod tests {
         let filter = ReplayFilter { since: NOW, until: None, events: Vec::new(), failed_only: false };
         let planned = plan(&engine.view, &engine.log, SubscriptionNumber::FIRST, 21, filter).unwrap();
         assert_eq!(planned.queued, 20);
-        engine.decide(|turn| replay(turn, id, &planned)).0.unwrap();
+        engine.decide(|turn| replay(turn, &anyone(), id, &planned)).0.unwrap();
         let mut seen = Vec::new();
         while engine.carried.has_work {
             engine.decide(maintenance::run_some).0.unwrap();

@@ -6,7 +6,8 @@
 //! as `expired`, with a log entry, and a dead letter is removed with its event: the writer does that in small steps
 //! ([`maintenance`](crate::model::maintenance)), and only then may the event be dropped. If the entry that ended a
 //! delivery is dropped before its event, a short record of the end replaces it, so that the delivery keeps its state.
-//! Subscriptions and tokens are repeated in snapshots, so older records of them need not be kept.
+//! An entry of the audit until it is `audit_age` old; it is in the view, so that a few of them do not hold the segments
+//! of a year. Subscriptions and tokens are repeated in snapshots, so older records of them need not be kept.
 //!
 //! **Invariants.** Only records are removed that are in the durable view and are followed by a complete snapshot. An
 //! unreadable record is kept. The work is done slowly in the background; the writer never waits for it.
@@ -28,6 +29,8 @@ pub struct Rules {
     pub event_age: Duration,
     /// The age at which messages expire.
     pub conversation_age: Duration,
+    /// The age at which entries of the audit expire.
+    pub audit_age: Duration,
     /// In what parts, and how often, their space is reclaimed.
     pub reclaim: Reclaim,
 }
@@ -64,6 +67,11 @@ impl Rules {
     /// The time before which events have expired.
     pub(crate) fn events_over(&self, now: Timestamp) -> Timestamp {
         earlier(now, self.event_age)
+    }
+
+    /// The time before which entries of the audit have expired.
+    pub(crate) fn audit_over(&self, now: Timestamp) -> Timestamp {
+        earlier(now, self.audit_age)
     }
 
     /// What has expired by age.

@@ -5,12 +5,15 @@
 
 use std::sync::Arc;
 
+use crate::core::actor::Actor;
+use crate::core::audit::{Action, Deed};
 use crate::core::event::Company;
 use crate::core::hidden::Hidden;
 use crate::core::id::{PortalLinkId, SessionId};
 use crate::core::portal_link::{PortalLink, PortalLinkDraft, PortalLinkText, PortalView};
 use crate::core::session::{Lifetime, Session, Visitor};
 use crate::core::token::{TokenHash, TokenText};
+use crate::model::audit::{self, Audited};
 use crate::model::error::StoreError;
 use crate::model::lock::lock;
 use crate::model::record::{PortalLinkGone, PortalLinkRecord, Record, SessionEnded, SessionRecord};
@@ -56,12 +59,24 @@ pub struct OpenedSession {
 
 /// Opens a session for a browser that signed in with `token`, which may be bound to `company`. Returns the value of its
 /// cookie.
-pub(crate) fn open(turn: &mut Turn<'_>, token: TokenHash, company: Option<Company>, lifetime: Lifetime) -> Hidden {
+pub(crate) fn open(
+    turn: &mut Turn<'_>,
+    actor: &Actor,
+    token: TokenHash,
+    company: Option<Company>,
+    lifetime: Lifetime,
+) -> Audited<Hidden> {
     let (session, cookie) = new_session(turn, token, company, None);
     let mut records = room_for(turn, &session, lifetime);
     records.push(of_session(&session));
-    turn.write(records);
-    cookie
+    let deed = deed(Action::SessionBegin, &session);
+    audit::write(turn, records, actor, deed, cookie)
+}
+
+/// What is recorded of a session.
+fn deed(action: Action, session: &Session) -> Deed {
+    let domain = session.visitor.as_ref().and_then(|visitor| visitor.domain.clone());
+    Deed { domain, ..Deed::new(action, session.company.clone(), Some(session.id.to_string())) }
 }
 
 fn new_session(
@@ -106,10 +121,10 @@ pub(crate) fn touch(turn: &mut Turn<'_>, id: SessionId) {
 }
 
 /// Ends a session. From here on it is no longer found.
-pub(crate) fn end(turn: &mut Turn<'_>, id: SessionId) -> Result<(), StoreError> {
-    sessions(turn).get(id).ok_or(StoreError::NotFound)?;
-    turn.write(vec![SessionEnded(id).into()]);
-    Ok(())
+pub(crate) fn end(turn: &mut Turn<'_>, actor: &Actor, id: SessionId) -> Result<Audited<()>, StoreError> {
+    let session = sessions(turn).get(id).ok_or(StoreError::NotFound)?;
+    let deed = deed(Action::SessionEnd, &session);
+    Ok(audit::write(turn, vec![SessionEnded(id).into()], actor, deed, ()))
 }
 
 /// What ends with a token: its sessions, and the links that it made with theirs.
@@ -124,9 +139,10 @@ pub(crate) fn end_of_token(turn: &Turn<'_>, token: &TokenHash) -> Vec<Record> {
 /// Makes a link with `token`.
 pub(crate) fn create_link(
     turn: &mut Turn<'_>,
+    actor: &Actor,
     draft: PortalLinkDraft,
     token: TokenHash,
-) -> Result<(PortalLink, PortalLinkText), StoreError> {
+) -> Result<Audited<(PortalLink, PortalLinkText)>, StoreError> {
     let mut records = expired_links(turn);
     check_room(turn, &draft.company, records.len())?;
     let expires_at = turn.now.plus(draft.expires_in);
@@ -145,8 +161,15 @@ pub(crate) fn create_link(
         used: false,
     };
     records.push(of_link(&link));
-    turn.write(records);
-    Ok((link, text))
+    let deed = of_link_deed(Action::PortalLinkCreate, &link);
+    let deed = deed.with("role", link.role.as_str()).with("user", link.user.clone());
+    Ok(audit::write(turn, records, actor, deed, (link, text)))
+}
+
+/// What is recorded of a link.
+fn of_link_deed(action: Action, link: &PortalLink) -> Deed {
+    let deed = Deed::new(action, Some(link.company.clone()), Some(link.id.to_string()));
+    Deed { domain: link.domain.clone(), ..deed }
 }
 
 fn check_room(turn: &Turn<'_>, company: &Company, removed: usize) -> Result<(), StoreError> {
@@ -171,13 +194,18 @@ fn expired_links(turn: &Turn<'_>) -> Vec<Record> {
 }
 
 /// Uses the link with this text: opens its session, if it is the first use and in time.
-pub(crate) fn use_link(turn: &mut Turn<'_>, text: &PortalLinkText, lifetime: Lifetime) -> PortalLinkUse {
+pub(crate) fn use_link(
+    turn: &mut Turn<'_>,
+    actor: &Actor,
+    text: &PortalLinkText,
+    lifetime: Lifetime,
+) -> Audited<PortalLinkUse> {
     let found = lock(turn.registry).portal_links.find(&text.hash()).cloned();
     let link = match found {
-        None if text.is_over(turn.now) => return PortalLinkUse::Expired,
-        None => return PortalLinkUse::Unknown,
-        Some(link) if link.used => return PortalLinkUse::Used,
-        Some(link) if link.is_over(turn.now) => return PortalLinkUse::Expired,
+        None if text.is_over(turn.now) => return Audited::nothing_done(PortalLinkUse::Expired),
+        None => return Audited::nothing_done(PortalLinkUse::Unknown),
+        Some(link) if link.used => return Audited::nothing_done(PortalLinkUse::Used),
+        Some(link) if link.is_over(turn.now) => return Audited::nothing_done(PortalLinkUse::Expired),
         Some(link) => link,
     };
     let PortalLink { id, role, domain, language, user, .. } = link.clone();
@@ -187,22 +215,32 @@ pub(crate) fn use_link(turn: &mut Turn<'_>, text: &PortalLinkText, lifetime: Lif
     let view = link.view;
     records.push(of_link(&PortalLink { used: true, ..link }));
     records.push(of_session(&session));
-    turn.write(records);
-    PortalLinkUse::Opened(Box::new(OpenedSession { session, cookie, view }))
+    let deed = deed(Action::SessionBegin, &session).with("link", id.to_string());
+    let user = session.visitor.as_ref().and_then(|visitor| visitor.user.as_deref()).unwrap_or_default();
+    // Only now it is known who came.
+    let actor = Actor { via: actor.via, address: actor.address, ..Actor::portal(session.id.to_string(), user) };
+    let opened = PortalLinkUse::Opened(Box::new(OpenedSession { session, cookie, view }));
+    audit::write(turn, records, &actor, deed, opened)
 }
 
 /// Revokes a link, and ends the session that it opened.
-pub(crate) fn revoke_link(turn: &mut Turn<'_>, id: PortalLinkId) -> Result<(), StoreError> {
-    let known = lock(turn.registry).portal_links.get(id.bits()).is_some();
+pub(crate) fn revoke_link(turn: &mut Turn<'_>, actor: &Actor, id: PortalLinkId) -> Result<Audited<()>, StoreError> {
+    let link = lock(turn.registry).portal_links.get(id.bits()).cloned();
+    let known = link.is_some();
     let sessions = sessions(turn).all();
+    let opened = sessions.iter().find(|session| session.visitor.as_ref().is_some_and(|visitor| visitor.link == id));
+    let company = link.as_ref().map(|link| link.company.clone());
+    let company = company.or_else(|| opened.and_then(|session| session.company.clone()));
+    let domain = opened.and_then(|session| session.visitor.as_ref()).and_then(|visitor| visitor.domain.clone());
+    let domain = link.and_then(|link| link.domain).or(domain);
     let of_link = sessions.iter().filter(|session| session.visitor.as_ref().is_some_and(|visitor| visitor.link == id));
     let mut records: Vec<Record> = of_link.map(|session| SessionEnded(session.id).into()).collect();
     if !known && records.is_empty() {
         return Err(StoreError::NotFound);
     }
     records.extend(known.then(|| Record::from(PortalLinkGone(id))));
-    turn.write(records);
-    Ok(())
+    let deed = Deed { domain, ..Deed::new(Action::PortalLinkRevoke, company, Some(id.to_string())) };
+    Ok(audit::write(turn, records, actor, deed, ()))
 }
 
 fn of_session(session: &Session) -> Record {
@@ -224,7 +262,7 @@ mod tests {
     use super::*;
     use crate::core::json;
     use crate::core::token::{Role, TokenDraft};
-    use crate::model::in_memory::InMemory;
+    use crate::model::in_memory::{InMemory, anyone};
     use crate::model::tokens;
 
     const LIFETIME: Lifetime = Lifetime { idle: Duration::from_secs(600), total: Duration::from_secs(6_000) };
@@ -235,11 +273,11 @@ mod tests {
 
     fn link(engine: &mut InMemory, settings: &str, token: &str) -> Result<(PortalLink, PortalLinkText), StoreError> {
         let draft = PortalLinkDraft::from_json(json::parse(settings).unwrap()).unwrap();
-        engine.decide(|turn| create_link(turn, draft, TokenHash::of(token))).0
+        engine.decide(|turn| create_link(turn, &anyone(), draft, TokenHash::of(token))).0.map(Audited::answer)
     }
 
     fn used(engine: &mut InMemory, text: &PortalLinkText) -> PortalLinkUse {
-        engine.decide(|turn| use_link(turn, text, LIFETIME)).0
+        engine.decide(|turn| use_link(turn, &anyone(), text, LIFETIME)).0.answer()
     }
 
     fn opened(engine: &mut InMemory, text: &PortalLinkText) -> OpenedSession {
@@ -251,7 +289,7 @@ mod tests {
 
     fn open_one(engine: &mut InMemory, token: &str, of: Option<&str>) -> TokenHash {
         let (token, of) = (TokenHash::of(token), of.map(company));
-        TokenHash::of(engine.decide(|turn| open(turn, token, of, LIFETIME)).0.expose())
+        TokenHash::of(engine.decide(|turn| open(turn, &anyone(), token, of, LIFETIME)).0.answer().expose())
     }
 
     fn lives(engine: &InMemory, cookie: &TokenHash) -> bool {
@@ -299,7 +337,8 @@ mod tests {
     fn with_a_token_or_a_link_end_their_sessions_and_no_others() {
         let mut engine = InMemory::new();
         let draft = |role| TokenDraft { role, company: None, description: String::new(), expires_at: None };
-        let (token, text) = engine.decide(|turn| tokens::create(turn, draft(Role::Admin))).0.unwrap();
+        let (token, text) =
+            engine.decide(|turn| tokens::create(turn, &anyone(), draft(Role::Admin))).0.unwrap().answer();
         let of_token = open_one(&mut engine, text.expose(), None);
         let of_other = open_one(&mut engine, "other", None);
         let (one, one_text) = link(&mut engine, r#"{"company":"acme"}"#, text.expose()).unwrap();
@@ -307,11 +346,12 @@ mod tests {
         let (_, others) = link(&mut engine, r#"{"company":"acme"}"#, "other").unwrap();
         let by_link = |opened: OpenedSession| TokenHash::of(opened.cookie.expose());
         let of_link = by_link(opened(&mut engine, &one_text));
-        assert_eq!(engine.decide(|turn| revoke_link(turn, one.id)).0, Ok(()));
+        assert!(engine.decide(|turn| revoke_link(turn, &anyone(), one.id)).0.is_ok());
         assert!(!lives(&engine, &of_link) && lives(&engine, &of_token));
         assert!(matches!(used(&mut engine, &one_text), PortalLinkUse::Unknown));
-        assert_eq!(engine.decide(|turn| revoke_link(turn, one.id)).0, Err(StoreError::NotFound));
-        engine.decide(|turn| tokens::revoke(turn, token.id)).0.unwrap();
+        let again = engine.decide(|turn| revoke_link(turn, &anyone(), one.id)).0;
+        assert_eq!(again.err(), Some(StoreError::NotFound));
+        engine.decide(|turn| tokens::revoke(turn, &anyone(), token.id)).0.unwrap();
         assert!(!lives(&engine, &of_token) && lives(&engine, &of_other));
         assert!(matches!(used(&mut engine, &unused), PortalLinkUse::Unknown));
         let of_other_link = by_link(opened(&mut engine, &others));

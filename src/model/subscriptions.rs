@@ -3,12 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::core::actor::Actor;
+use crate::core::audit::{Action, Deed};
 use crate::core::event::{Company, Domain};
 use crate::core::id::{SubscriptionId, SubscriptionNumber};
 use crate::core::invalid::Invalid;
 use crate::core::seal::Keyring;
 use crate::core::subscription::{DisabledReason, PreviousSecret, Secret, Subscription};
 use crate::core::subscription_input::{Change as Patch, Draft};
+use crate::core::time::format_duration;
+use crate::model::audit::{self, Audited};
 use crate::model::error::StoreError;
 use crate::model::health::Health;
 use crate::model::lock::lock;
@@ -18,12 +22,18 @@ use crate::model::registry::SubscriptionState;
 use crate::model::turn::{Turn, random_secret};
 
 /// Creates a subscription.
-pub(crate) fn create(turn: &mut Turn<'_>, draft: Draft) -> Result<Arc<Subscription>, StoreError> {
+pub(crate) fn create(
+    turn: &mut Turn<'_>,
+    actor: &Actor,
+    draft: Draft,
+) -> Result<Audited<Arc<Subscription>>, StoreError> {
     check_room(turn, draft.company(), 1).map_err(|detail| StoreError::Invalid(Invalid::one("/company", detail)))?;
     let number = lock(turn.registry).next_number;
     let id = SubscriptionId::from_bits(turn.next_id());
     let secret = draft.secret().cloned().unwrap_or_else(|| Secret::from_bytes(random_secret()));
-    Ok(store(turn, draft.into_subscription(id, number, secret, turn.now)))
+    let made = draft.into_subscription(id, number, secret, turn.now);
+    let deed = deed(Action::SubscriptionCreate, None, Some(&made))?;
+    Ok(store(turn, actor, deed, made, None))
 }
 
 /// Checks that a company may have so many more webhooks; otherwise says why not.
@@ -42,9 +52,10 @@ fn check_room(turn: &Turn<'_>, company: &Company, more: usize) -> Result<(), Str
 /// Copies a subscription, with its secret, to these domains of its company; to none if one of them has it already.
 pub(crate) fn copy(
     turn: &mut Turn<'_>,
+    actor: &Actor,
     id: SubscriptionId,
     domains: Vec<Domain>,
-) -> Result<Vec<Arc<Subscription>>, StoreError> {
+) -> Result<Audited<Vec<Arc<Subscription>>>, StoreError> {
     let original = current(turn, id).ok_or(StoreError::NotFound)?;
     if original.is_locked() {
         return Err(StoreError::Conflict(Subscription::LOCKED.to_owned()));
@@ -59,16 +70,29 @@ pub(crate) fn copy(
     }
     check_room(turn, &original.company, domains.len())
         .map_err(|detail| StoreError::Limit(format!("the company {detail}")))?;
-    let copied = domains.into_iter().map(|domain| {
-        let (id, number) = (SubscriptionId::from_bits(turn.next_id()), lock(turn.registry).next_number);
-        let (created_at, updated_at, domain) = (turn.now, turn.now, Some(domain));
-        store(turn, Subscription { id, number, domain, created_at, updated_at, ..(*original).clone() })
-    });
-    Ok(copied.collect())
+    let (mut records, mut copies, mut deeds) = (Vec::new(), Vec::new(), Vec::new());
+    let mut number = lock(turn.registry).next_number;
+    for domain in domains {
+        let (id, created_at, updated_at) = (SubscriptionId::from_bits(turn.next_id()), turn.now, turn.now);
+        let copy = Subscription { id, number, domain: Some(domain), created_at, updated_at, ..(*original).clone() };
+        number = SubscriptionNumber::new(number.get() + 1);
+        records.push(record_of(turn, &copy));
+        deeds.push(deed(Action::SubscriptionCreate, None, Some(&copy))?.with("copy_of", original.id.to_string()));
+        copies.push(Arc::new(copy));
+    }
+    let last = deeds.pop().ok_or(StoreError::NotFound)?;
+    records.extend(deeds.into_iter().map(|deed| audit::record_of(turn, actor, deed)).collect::<Vec<_>>());
+    turn.outcome.events.extend(copies.iter().cloned().map(StoreEvent::Subscription));
+    Ok(audit::write(turn, records, actor, last, copies))
 }
 
 /// Applies a change to the current subscription.
-pub(crate) fn change(turn: &mut Turn<'_>, id: SubscriptionId, patch: &Patch) -> Result<Arc<Subscription>, StoreError> {
+pub(crate) fn change(
+    turn: &mut Turn<'_>,
+    actor: &Actor,
+    id: SubscriptionId,
+    patch: &Patch,
+) -> Result<Audited<Arc<Subscription>>, StoreError> {
     let current = match current(turn, id) {
         Some(current) if current.is_locked() => {
             return Err(StoreError::Conflict(Subscription::LOCKED.to_owned()));
@@ -76,14 +100,11 @@ pub(crate) fn change(turn: &mut Turn<'_>, id: SubscriptionId, patch: &Patch) -> 
         Some(current) => current,
         None => return Err(StoreError::NotFound),
     };
-    match patch.apply(&current, turn.now) {
-        Ok(changed) if changed.enabled() && !current.enabled() => {
-            let reset = reset_health(turn, changed.number);
-            Ok(store_with(turn, changed, reset))
-        }
-        Ok(changed) => Ok(store(turn, changed)),
-        Err(invalid) => Err(StoreError::Invalid(invalid)),
-    }
+    let changed = patch.apply(&current, turn.now).map_err(StoreError::Invalid)?;
+    let enables = changed.enabled() && !current.enabled();
+    let reset = if enables { reset_health(turn, changed.number) } else { None };
+    let deed = deed(Action::SubscriptionChange, Some(&current), Some(&changed))?;
+    Ok(store(turn, actor, deed, changed, reset))
 }
 
 /// Resets a subscription's health. Whoever enables it again has fixed the receiver; with its old failures the next one
@@ -100,10 +121,11 @@ fn reset_health(turn: &Turn<'_>, number: SubscriptionNumber) -> Option<Record> {
 /// whose secrets could not be opened has lost its headers and its client certificate, and stays disabled.
 pub(crate) fn rotate(
     turn: &mut Turn<'_>,
+    actor: &Actor,
     id: SubscriptionId,
     given: Option<Secret>,
     overlap: Duration,
-) -> Result<Secret, StoreError> {
+) -> Result<Audited<Secret>, StoreError> {
     let Some(current) = current(turn, id) else { return Err(StoreError::NotFound) };
     if given.as_ref() == Some(&current.secret) && !current.is_locked() {
         // The previous secret would be dropped, and with it an overlap that may be running.
@@ -116,8 +138,8 @@ pub(crate) fn rotate(
     let disabled = if current.is_locked() { Some(DisabledReason::ByHand) } else { current.disabled };
     let secrets = Subscription { secret: secret.clone(), previous_secret, ..(*current).clone() };
     let changed = Subscription { disabled, updated_at: turn.now, ..secrets };
-    store(turn, changed);
-    Ok(secret)
+    let deed = deed(Action::SecretRotate, Some(&current), Some(&changed))?.with("overlap", format_duration(overlap));
+    Ok(store(turn, actor, deed, changed, None).map(|_| secret))
 }
 
 pub(crate) fn current(turn: &Turn<'_>, id: SubscriptionId) -> Option<Arc<Subscription>> {
@@ -130,29 +152,35 @@ pub(crate) fn record_of(turn: &Turn<'_>, subscription: &Subscription) -> Record 
     Record::from(Box::new(SubscriptionRecord::sealed_by(subscription, false, &keys)))
 }
 
-fn store(turn: &mut Turn<'_>, subscription: Subscription) -> Arc<Subscription> {
-    store_with(turn, subscription, None)
-}
-
-fn store_with(turn: &mut Turn<'_>, subscription: Subscription, more: Option<Record>) -> Arc<Subscription> {
-    let records = std::iter::once(record_of(turn, &subscription)).chain(more);
-    turn.write(records.collect());
+fn store(
+    turn: &mut Turn<'_>,
+    actor: &Actor,
+    deed: Deed,
+    subscription: Subscription,
+    more: Option<Record>,
+) -> Audited<Arc<Subscription>> {
+    let records = std::iter::once(record_of(turn, &subscription)).chain(more).collect();
     let subscription = Arc::new(subscription);
     turn.outcome.events.push(StoreEvent::Subscription(subscription.clone()));
-    subscription
+    audit::write(turn, records, actor, deed, subscription)
+}
+
+/// What is recorded of a change.
+fn deed(action: Action, before: Option<&Subscription>, after: Option<&Subscription>) -> Result<Deed, StoreError> {
+    Deed::between(action, before, after).ok_or(StoreError::NotFound)
 }
 
 /// Deletes a subscription; [`maintenance`](crate::model::maintenance) cancels its deliveries.
-pub(crate) fn delete(turn: &mut Turn<'_>, id: SubscriptionId) -> Result<(), StoreError> {
-    let record = {
+pub(crate) fn delete(turn: &mut Turn<'_>, actor: &Actor, id: SubscriptionId) -> Result<Audited<()>, StoreError> {
+    let (record, deed) = {
         let registry = lock(turn.registry);
-        registry.get(id).map(|state| current_record(state, registry.keys()).deleted())
+        let state = registry.get(id).ok_or(StoreError::NotFound)?;
+        let deed = deed(Action::SubscriptionDelete, Some(&state.subscription), None)?;
+        (current_record(state, registry.keys()).deleted(), deed)
     };
-    let Some(record) = record else { return Err(StoreError::NotFound) };
-    turn.write(vec![Record::from(Box::new(record))]);
     turn.carried.has_work = true;
     turn.outcome.events.push(StoreEvent::Deleted(id));
-    Ok(())
+    Ok(audit::write(turn, vec![Record::from(Box::new(record))], actor, deed, ()))
 }
 
 /// The record of a subscription to write now: the stored one if its secrets could not be opened.

@@ -50,6 +50,14 @@ pub(crate) enum Term<'a> {
     Owed(SubscriptionNumber),
     /// An SMS thread, by the bits of its id.
     Thread(u128),
+    /// Every entry of the audit has it.
+    Audited,
+    /// Who did something: a kind of actor, an id or a name.
+    Actor(&'a str),
+    /// What was done.
+    Action(&'a str),
+    /// The subscription that something was done to, by the bits of its id.
+    Concerned(u128),
 }
 
 /// The index lists to read for a term.
@@ -80,6 +88,10 @@ impl<'a> Term<'a> {
             Self::Delivery(bits) => (b'd', &bits.to_le_bytes()),
             Self::Owed(number) => (b'o', &number.get().to_le_bytes()),
             Self::Thread(bits) => (b't', &bits.to_le_bytes()),
+            Self::Audited => (b'u', &[]),
+            Self::Actor(text) => (b'k', text.as_bytes()),
+            Self::Action(text) => (b'n', text.as_bytes()),
+            Self::Concerned(bits) => (b'z', &bits.to_le_bytes()),
         };
         fnv(letter, bytes)
     }
@@ -91,7 +103,13 @@ impl<'a> Term<'a> {
 
     /// Whether there is a list of all companies together: for terms with few values.
     const fn is_listed_together(self) -> bool {
-        matches!(self, Self::All | Self::Type(_) | Self::Source(_) | Self::Status(_) | Self::Response(_) | Self::Test)
+        match self {
+            Self::All | Self::Type(_) | Self::Source(_) | Self::Status(_) | Self::Response(_) | Self::Test => true,
+            // Few things are audited.
+            Self::Audited | Self::Actor(_) | Self::Action(_) | Self::Concerned(_) => true,
+            Self::Domain(_) | Self::Call(_) | Self::Phone(_) | Self::Subscription(_) => false,
+            Self::Delivery(_) | Self::Owed(_) | Self::Thread(_) => false,
+        }
     }
 
     fn with(self, company: u64) -> u64 {

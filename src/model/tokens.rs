@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::core::actor::Actor;
+use crate::core::audit::{Action, Deed};
 use crate::core::id::TokenId;
 use crate::core::token::{Token, TokenDraft, TokenText};
+use crate::model::audit::{self, Audited};
 use crate::model::error::StoreError;
 use crate::model::lock::lock;
 use crate::model::record::{Record, TokenRecord, TokenRevoked};
@@ -15,7 +18,11 @@ use crate::model::turn::{Turn, random_secret};
 const SNAPSHOT_AT_ONCE: usize = 64;
 
 /// Creates a token.
-pub(crate) fn create(turn: &mut Turn<'_>, draft: TokenDraft) -> Result<(Token, TokenText), StoreError> {
+pub(crate) fn create(
+    turn: &mut Turn<'_>,
+    actor: &Actor,
+    draft: TokenDraft,
+) -> Result<Audited<(Token, TokenText)>, StoreError> {
     if let Some(full) = tokens(turn).is_full(draft.company.as_ref()) {
         return Err(StoreError::Limit(full));
     }
@@ -30,17 +37,16 @@ pub(crate) fn create(turn: &mut Turn<'_>, draft: TokenDraft) -> Result<(Token, T
         last_used_at: None,
         hash: text.hash(),
     };
-    turn.write(vec![record_of(&token)]);
-    Ok((token, text))
+    let (record, deed) = (record_of(&token), Deed::to_token(Action::TokenCreate, &token));
+    Ok(audit::write(turn, vec![record], actor, deed, (token, text)))
 }
 
 /// Revokes a token, and ends its sessions. From here on it is no longer found.
-pub(crate) fn revoke(turn: &mut Turn<'_>, id: TokenId) -> Result<(), StoreError> {
+pub(crate) fn revoke(turn: &mut Turn<'_>, actor: &Actor, id: TokenId) -> Result<Audited<()>, StoreError> {
     let token = tokens(turn).get(id).ok_or(StoreError::NotFound)?;
     let mut records = sessions::end_of_token(turn, &token.hash);
     records.push(Record::from(TokenRevoked(id)));
-    turn.write(records);
-    Ok(())
+    Ok(audit::write(turn, records, actor, Deed::to_token(Action::TokenRevoke, &token), ()))
 }
 
 /// Persists the uses that are due.

@@ -7,8 +7,8 @@ use crate::model::keys::{self, GroupPart};
 use crate::model::progress::{DiscardRecord, ReplayRecord};
 use crate::model::receipts::{EventReceipt, MessageReceipt};
 use crate::model::record::{
-    CallRecord, CountsRecord, ErasureRecord, GroupCounts, GroupOutcomes, GroupTimes, HealthRecord, PortalLinkRecord,
-    SessionRecord, ThreadRecord, TokenRecord, delivery_of, unversioned,
+    AuditRecord, CallRecord, CountsRecord, ErasureRecord, GroupCounts, GroupOutcomes, GroupTimes, HealthRecord,
+    PortalLinkRecord, SessionRecord, ThreadRecord, TokenRecord, delivery_of, unversioned,
 };
 
 /// Whether key and value decode completely. A subscription's value is one piece of several; the whole is checked when
@@ -35,6 +35,8 @@ pub(crate) fn is_readable(key: &Key, value: &[u8]) -> bool {
         ValueKind::Message => length == 16 && MessageReceipt::decode(value).is_some(),
         ValueKind::Sequence => length == 4 && value.len() == 8,
         ValueKind::Token => unversioned::<TokenRecord>(value).is_some_and(|record| record.token().is_some()),
+        ValueKind::Audit => length == 16 && is_audited(key, value),
+        ValueKind::AuditTerm => length == 24 && value.is_empty(),
         ValueKind::Session => unversioned::<SessionRecord>(value).is_some_and(|record| record.session().is_some()),
         ValueKind::PortalLink => unversioned::<PortalLinkRecord>(value).is_some_and(|record| record.link().is_some()),
         ValueKind::Replay => unversioned::<ReplayRecord>(value).is_some(),
@@ -49,6 +51,11 @@ pub(crate) fn is_readable(key: &Key, value: &[u8]) -> bool {
 /// The erasure that a key belongs to.
 pub(crate) fn erasure_in(key: &Key) -> Option<ErasureId> {
     key.rest().get(..16)?.try_into().ok().map(u128::from_be_bytes).map(ErasureId::from_bits)
+}
+
+fn is_audited(key: &Key, value: &[u8]) -> bool {
+    let entry = unversioned::<AuditRecord>(value).and_then(AuditRecord::entry);
+    entry.is_some_and(|entry| keys::audit(entry.id) == *key)
 }
 
 fn is_thread(key: &Key, value: &[u8]) -> bool {

@@ -335,7 +335,7 @@ mod tests {
             address: None,
         };
         let request =
-            Outgoing::alert("", &Secret::from_bytes([7; 32]), AlertId::from_bits(1), Vec::new(), Timestamp::ZERO);
+            Outgoing::alert("", Some(&Secret::from_bytes([7; 32])), AlertId::from_bits(1), Vec::new(), Timestamp::ZERO);
         assert_eq!(of_report(&report(None), &request), "URL working and answering: the receiver answered 200.");
         let message = of_report(&report(Some("its body did not end in time")), &request);
         let asked = SuccessRule { status: Success::OkOrRedirect, body: Some(SuccessBody::Contains("ok".to_owned())) };

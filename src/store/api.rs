@@ -1,15 +1,13 @@
 //! The store's API in domain terms.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use crate::core::attempt::LogEntry;
 use crate::core::delivery::{Delivery, State};
-use crate::core::event::{Company, Domain, Event, NewEvent};
+use crate::core::event::{Company, Event, NewEvent};
 use crate::core::id::{AttemptId, DeliveryId, EventId, SubscriptionId, SubscriptionNumber};
 use crate::core::shards::{Ownership, ShardSet};
-use crate::core::subscription::{Secret, Subscription};
-use crate::core::subscription_input::{Change as Patch, Draft};
+use crate::core::subscription::Subscription;
 use crate::core::time::Timestamp;
 use crate::engine::{Engine, Pieces};
 use crate::model::command::{Accepted, AttemptResult, Busy, Command, Replay, Reply};
@@ -19,7 +17,6 @@ use crate::model::error::StoreError;
 use crate::model::filter::{DeliveryFilter, EventFilter, LogFilter, ReplayFilter};
 use crate::model::health::{Counts, Health};
 use crate::model::key::ValueKind;
-use crate::model::known::KnownDelivery;
 use crate::model::lock::lock;
 use crate::model::page::{DeliveryCursor, Page, Reads};
 use crate::model::registry::{Registry, SubscriptionState};
@@ -72,115 +69,6 @@ impl Store {
                 Ok(())
             }
         }
-    }
-
-    /// Creates a subscription with a new id, and with a generated secret unless the draft has one.
-    ///
-    /// # Errors
-    /// As [`Store::accept`].
-    pub fn create_subscription(&self, draft: Draft, reply: Reply<Arc<Subscription>>) -> Result<(), Busy> {
-        match self.shared.engine.admit(0) {
-            Ok(()) => self.push(Command::Create(Box::new(draft), reply)),
-            Err(refusal) => {
-                reply(Err(StoreError::DiskFull(refusal)));
-                Ok(())
-            }
-        }
-    }
-
-    /// Copies a subscription, with its secret, to these domains of its company.
-    ///
-    /// # Errors
-    /// As [`Store::accept`].
-    pub fn copy_subscription(
-        &self,
-        id: SubscriptionId,
-        domains: Vec<Domain>,
-        reply: Reply<Vec<Arc<Subscription>>>,
-    ) -> Result<(), Busy> {
-        match self.admit_small() {
-            Ok(()) => self.push(Command::Copy(id, domains, reply)),
-            Err(refusal) => {
-                reply(Err(StoreError::DiskFull(refusal)));
-                Ok(())
-            }
-        }
-    }
-
-    /// Applies `patch` to the subscription as it is when the command is decided.
-    ///
-    /// # Errors
-    /// As [`Store::accept`].
-    pub fn change_subscription(
-        &self,
-        id: SubscriptionId,
-        patch: Patch,
-        reply: Reply<Arc<Subscription>>,
-    ) -> Result<(), Busy> {
-        self.push(Command::Change(id, Box::new(patch), reply))
-    }
-
-    /// Gives the subscription a new secret, `given` or generated, which the reply returns; the previous one also signs
-    /// for `overlap`.
-    ///
-    /// # Errors
-    /// As [`Store::accept`].
-    pub fn rotate_secret(
-        &self,
-        id: SubscriptionId,
-        given: Option<Secret>,
-        overlap: Duration,
-        reply: Reply<Secret>,
-    ) -> Result<(), Busy> {
-        self.push(Command::Rotate(id, given, overlap, reply))
-    }
-
-    /// Deletes the subscription. Its deliveries are cancelled in the background.
-    ///
-    /// # Errors
-    /// As [`Store::accept`].
-    pub fn delete_subscription(&self, id: SubscriptionId, reply: Reply<()>) -> Result<(), Busy> {
-        self.push(Command::Delete(id, reply))
-    }
-
-    /// Makes a delivery due at once, by hand, whatever its state.
-    ///
-    /// # Errors
-    /// As [`Store::accept`].
-    pub fn retry(&self, known: KnownDelivery, reply: Reply<Delivery>) -> Result<(), Busy> {
-        self.push(Command::Retry(Box::new(known), reply))
-    }
-
-    /// Cancels a pending delivery, or a dead letter.
-    ///
-    /// # Errors
-    /// As [`Store::accept`].
-    pub fn cancel(&self, known: KnownDelivery, reply: Reply<Delivery>) -> Result<(), Busy> {
-        self.push(Command::Cancel(Box::new(known), "cancelled by hand", reply))
-    }
-
-    /// Writes a log entry that belongs to no delivery: a probe.
-    ///
-    /// # Errors
-    /// As [`Store::accept`].
-    pub fn record_probe(&self, entry: LogEntry, reply: Reply<AttemptId>) -> Result<(), Busy> {
-        self.push(Command::Probe(Box::new(entry), reply))
-    }
-
-    /// Requeues what [`Store::plan_replay`] found, a few at a time.
-    ///
-    /// # Errors
-    /// As [`Store::accept`].
-    pub fn replay(&self, id: SubscriptionId, replay: Replay, reply: Reply<()>) -> Result<(), Busy> {
-        self.push(Command::Replay(id, replay, reply))
-    }
-
-    /// Cancels all pending deliveries of a subscription in the background; the reply has their number.
-    ///
-    /// # Errors
-    /// As [`Store::accept`].
-    pub fn discard(&self, id: SubscriptionId, reply: Reply<u64>) -> Result<(), Busy> {
-        self.push(Command::Discard(id, reply))
     }
 
     /// The shards whose subscriptions this process sends for.

@@ -9,7 +9,7 @@ use crate::core::event::Company;
 use crate::core::id::{ErasureId, EventId};
 use crate::core::time::Timestamp;
 use crate::engine::{hand_in, wait_for};
-use crate::model::command::Command;
+use crate::model::command::{Command, Operation};
 use crate::model::conversations::read;
 use crate::model::erase::noted_last;
 use crate::model::erasure::Erasure;
@@ -23,6 +23,7 @@ use crate::model::term::Term;
 use crate::model::turn::fresh_bits;
 use crate::model::value;
 use crate::model::view::Wanted;
+use crate::store::acting::Acting;
 use crate::store::api::Store;
 use crate::store::conversations::evict_thread;
 
@@ -33,7 +34,7 @@ const CANCELLED_AT_ONCE: usize = 256;
 /// Why a delivery is cancelled.
 const WHY: &str = "what its event said was erased at the request of the person it was about";
 
-impl Store {
+impl Acting {
     /// Erases the data of the person with this number, as in `lead_phone`: from now on it is neither shown nor sent,
     /// and soon it is gone from disk. With `cancel`, pending deliveries of it are cancelled; otherwise they are sent
     /// without it. Blocks until that is so.
@@ -41,11 +42,11 @@ impl Store {
     /// # Errors
     /// It could not be recorded, or the data could not be read; it can be requested again.
     pub fn erase(&self, company: &Company, phone: &str, cancel: bool, now: Timestamp) -> Result<Erasure, StoreError> {
-        let shared = &self.shared;
+        let (store, shared) = (&self.store, &self.store.shared);
         let mut calls: BTreeSet<String> = BTreeSet::new();
-        let threads = read::threads_of(self.view(), self.history(), Some(company), phone)?;
+        let threads = read::threads_of(store.view(), store.history(), Some(company), phone)?;
         calls.extend(threads.iter().map(|thread| thread.call.as_str().to_owned()));
-        self.events_of(company, Term::Phone(phone), &mut |event| {
+        store.events_of(company, Term::Phone(phone), &mut |event| {
             calls.extend(event.phone().filter(|own| *own == phone).map(|_| event.call().to_owned()));
         })?;
         if calls.len() > CALLS_MOST {
@@ -58,9 +59,9 @@ impl Store {
         let mut events = Vec::new();
         let rule = Rule { id, company: company.as_str().to_owned(), phone: phone.to_owned(), calls, below, at: now };
         for call in &rule.calls {
-            self.raw_events_of_call(company, call, &rule, &mut events)?;
+            store.raw_events_of_call(company, call, &rule, &mut events)?;
         }
-        if rule.calls.is_empty() && !self.history().has_any(&rule.hashes())? {
+        if rule.calls.is_empty() && !store.history().has_any(&rule.hashes())? {
             // No record is about this number, so there is nothing to redact on reading or to rewrite.
             let record = ErasureRecord::begun(company.as_str(), now, 0, 0).done(now, 0, 0, 0);
             return self.noted_erasure(id, record);
@@ -68,19 +69,24 @@ impl Store {
         let calls = rule.calls.clone();
         shared.engine.erase(rule)?;
         for call in &calls {
-            evict_thread(self, company.as_str(), call);
+            evict_thread(store, company.as_str(), call);
         }
-        let cancelled = if cancel { self.cancel_all_of(&events)? } else { 0 };
+        let cancelled = if cancel { store.cancel_all_of(&events)? } else { 0 };
         let record = ErasureRecord::begun(company.as_str(), now, events.len() as u64, cancelled);
         self.noted_erasure(id, record)
     }
 
     fn noted_erasure(&self, id: ErasureId, record: ErasureRecord) -> Result<Erasure, StoreError> {
-        wait_for(&*self.shared.engine, |reply| Command::Erasure(id, Box::new(record.clone()), reply))?;
+        wait_for(&*self.store.shared.engine, |reply| {
+            let operation = Operation::Erasure(id, Box::new(record.clone()), reply);
+            Command::By(Box::new(self.actor.clone()), operation)
+        })?;
         let unreadable = || StoreError::corrupt_state("has a record of an erasure that cannot be read");
         record.erasure(id).ok_or_else(unreadable)
     }
+}
 
+impl Store {
     /// The erasures, newest first.
     ///
     /// # Errors
@@ -152,7 +158,7 @@ impl Store {
                 }
                 let known = KnownDelivery { delivery, event: event.clone() };
                 waiting.push_back(hand_in(&*self.shared.engine, |reply| {
-                    Command::Cancel(Box::new(known.clone()), WHY, reply)
+                    Command::CancelErased(Box::new(known.clone()), WHY, reply)
                 })?);
                 if waiting.len() > CANCELLED_AT_ONCE {
                     cancelled += waiting.pop_front().map_or(Ok(0), |answer| was_cancelled(&answer))?;

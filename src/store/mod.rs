@@ -4,6 +4,7 @@
 //! in [`model`](crate::model), storage in an [`engine`](crate::engine). This module must not know who sends what to
 //! whom, or why.
 
+mod acting;
 mod api;
 mod calls;
 mod conversations;
@@ -30,7 +31,9 @@ pub use crate::model::command::{Accepted, AttemptResult, Busy, Replay, Reply};
 pub use crate::model::conversations::{ConversationFilter, PostedMessage, PreparedMessage, Shown as ShownConversation};
 pub use crate::model::erasure::Erasure;
 pub use crate::model::error::{Outage, StoreError};
-pub use crate::model::filter::{DeliveryFilter, EventFilter, LogFilter, ReplayFilter, ReportFilter, Webhooks};
+pub use crate::model::filter::{
+    AuditFilter, DeliveryFilter, EventFilter, LogFilter, ReplayFilter, ReportFilter, Webhooks,
+};
 pub use crate::model::health::{Counts, Health};
 pub use crate::model::known::{KnownDelivery, KnownEvent};
 pub use crate::model::notice::{Committed, StoreEvent};
@@ -38,6 +41,7 @@ pub use crate::model::page::{DeliveryCursor, Page, Reads};
 pub use crate::model::retention::{Reclaim, Rules as Retention};
 pub use crate::model::sessions::{OpenedSession, PortalLinkUse};
 pub use crate::model::settings::Settings;
+pub use acting::Acting;
 pub use api::Store;
 pub use running::{OpenedStore, Running};
 pub use statuses::{DOWN, SubscriptionFilter, SubscriptionStatus};

@@ -7,28 +7,13 @@ use crate::core::portal_link::{PortalLink, PortalLinkDraft, PortalLinkText};
 use crate::core::session::{Lifetime, Session};
 use crate::core::time::Timestamp;
 use crate::core::token::TokenHash;
-use crate::model::command::{Busy, Command, Reply};
-use crate::model::error::StoreError;
+use crate::model::command::{Busy, Command, Operation, Reply};
 use crate::model::lock::lock;
 use crate::model::sessions::PortalLinkUse;
+use crate::store::acting::Acting;
 use crate::store::api::Store;
 
 impl Store {
-    /// Opens a session for a browser that signed in with `token`, which may be bound to `company`; the reply has the
-    /// value of its cookie, which is stored nowhere.
-    ///
-    /// # Errors
-    /// As [`Store::accept`].
-    pub fn open_session(
-        &self,
-        token: TokenHash,
-        company: Option<Company>,
-        lifetime: Lifetime,
-        reply: Reply<Hidden>,
-    ) -> Result<(), Busy> {
-        self.push(Command::OpenSession(token, company, lifetime, reply))
-    }
-
     /// The living session whose cookie has this hash. Counts as a request of it, which is persisted now and then.
     pub fn find_session(&self, hash: &TokenHash, lifetime: Lifetime, now: Timestamp) -> Option<Session> {
         let (session, due) = self.session_ring().find(hash, lifetime, now)?;
@@ -51,12 +36,36 @@ impl Store {
         all
     }
 
+    /// The company of a portal link that is kept, or of the session that it opened.
+    pub fn portal_link_company(&self, id: PortalLinkId) -> Option<Company> {
+        let link = lock(&self.shared.registry).portal_links.get(id.bits()).map(|link| link.company.clone());
+        let of_link = |session: &Session| session.visitor.as_ref().is_some_and(|visitor| visitor.link == id);
+        link.or_else(|| self.session_ring().all().into_iter().find(of_link)?.company)
+    }
+}
+
+impl Acting {
+    /// Opens a session for a browser that signed in with `token`, which may be bound to `company`; the reply has the
+    /// value of its cookie, which is stored nowhere.
+    ///
+    /// # Errors
+    /// As [`Store::accept`].
+    pub fn open_session(
+        &self,
+        token: TokenHash,
+        company: Option<Company>,
+        lifetime: Lifetime,
+        reply: Reply<Hidden>,
+    ) -> Result<(), Busy> {
+        self.push(Operation::OpenSession(token, company, lifetime, reply))
+    }
+
     /// Ends a session.
     ///
     /// # Errors
     /// As [`Store::accept`].
     pub fn end_session(&self, id: SessionId, reply: Reply<()>) -> Result<(), Busy> {
-        self.push(Command::EndSession(id, reply))
+        self.push(Operation::EndSession(id, reply))
     }
 
     /// Makes a portal link with `token`; the reply has its text, which is stored nowhere.
@@ -69,20 +78,7 @@ impl Store {
         token: TokenHash,
         reply: Reply<(PortalLink, PortalLinkText)>,
     ) -> Result<(), Busy> {
-        match self.admit_small() {
-            Ok(()) => self.push(Command::CreatePortalLink(Box::new(draft), token, reply)),
-            Err(refusal) => {
-                reply(Err(StoreError::DiskFull(refusal)));
-                Ok(())
-            }
-        }
-    }
-
-    /// The company of a portal link that is kept, or of the session that it opened.
-    pub fn portal_link_company(&self, id: PortalLinkId) -> Option<Company> {
-        let link = lock(&self.shared.registry).portal_links.get(id.bits()).map(|link| link.company.clone());
-        let of_link = |session: &Session| session.visitor.as_ref().is_some_and(|visitor| visitor.link == id);
-        link.or_else(|| self.session_ring().all().into_iter().find(of_link)?.company)
+        self.push_addition(|reply| Operation::CreatePortalLink(Box::new(draft), token, reply), reply)
     }
 
     /// Uses the link with this text, which opens a session once.
@@ -95,7 +91,7 @@ impl Store {
         lifetime: Lifetime,
         reply: Reply<PortalLinkUse>,
     ) -> Result<(), Busy> {
-        self.push(Command::UsePortalLink(text, lifetime, reply))
+        self.push(Operation::UsePortalLink(text, lifetime, reply))
     }
 
     /// Revokes a portal link, and ends the session that it opened.
@@ -103,6 +99,6 @@ impl Store {
     /// # Errors
     /// As [`Store::accept`].
     pub fn revoke_portal_link(&self, id: PortalLinkId, reply: Reply<()>) -> Result<(), Busy> {
-        self.push(Command::RevokePortalLink(id, reply))
+        self.push(Operation::RevokePortalLink(id, reply))
     }
 }

@@ -21,7 +21,7 @@ use crate::model::keys;
 
 use super::*;
 
-pub(crate) use crate::model::in_memory::{NOW, draft, event, keyring, settings, subscription};
+pub(crate) use crate::model::in_memory::{NOW, anyone, draft, event, keyring, settings, subscription};
 
 mod bounds;
 mod compressed;
@@ -94,7 +94,7 @@ pub(crate) fn owed_deliveries(store: &Store) -> Vec<Delivery> {
 fn accepted_events_survive_a_crash_and_a_stop() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, changes } = open(dir.path());
-    let created = ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    let created = ask(|reply| store.by(anyone()).create_subscription(draft("acme"), reply)).unwrap();
     let accepted = accept(&store, vec![event("a", Some("one")), event("b", None)]);
     assert_eq!(accepted.iter().map(|a| (a.deliveries, a.duplicate)).collect::<Vec<_>>(), [(1, false), (1, false)]);
     let delivery = store.event_deliveries(accepted[0].id).unwrap().remove(0);
@@ -131,10 +131,10 @@ fn accepted_events_survive_a_crash_and_a_stop() {
 fn deliveries_of_a_deleted_subscription_are_cancelled_across_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open(dir.path());
-    let created = ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    let created = ask(|reply| store.by(anyone()).create_subscription(draft("acme"), reply)).unwrap();
     let events: Vec<NewEvent> = (0..200).map(|n| event(&format!("c{n}"), None)).collect();
     accept(&store, events);
-    ask(|reply| store.delete_subscription(created.id, reply)).unwrap();
+    ask(|reply| store.by(anyone()).delete_subscription(created.id, reply)).unwrap();
     assert!(store.subscription(created.id).is_none());
     drop(store);
     running.stop();
@@ -143,7 +143,10 @@ fn deliveries_of_a_deleted_subscription_are_cancelled_across_a_restart() {
     while !owed(&store).is_empty() {
         changes.recv().unwrap();
     }
-    assert!(matches!(ask(|reply| store.delete_subscription(created.id, reply)), Err(StoreError::NotFound)));
+    assert!(matches!(
+        ask(|reply| store.by(anyone()).delete_subscription(created.id, reply)),
+        Err(StoreError::NotFound)
+    ));
     let cancelled = DeliveryFilter { state: Some(State::Cancelled), ..DeliveryFilter::default() };
     assert_eq!(store.deliveries(&cancelled, None, 500).unwrap().items.len(), 200);
     running.stop();
@@ -153,8 +156,8 @@ fn deliveries_of_a_deleted_subscription_are_cancelled_across_a_restart() {
 fn lists_are_paged_without_gaps_or_repeats() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open(dir.path());
-    ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
-    ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    ask(|reply| store.by(anyone()).create_subscription(draft("acme"), reply)).unwrap();
+    ask(|reply| store.by(anyone()).create_subscription(draft("acme"), reply)).unwrap();
     let events: Vec<NewEvent> = (0..50).map(|n| event(&format!("c{}", n % 5), None)).collect();
     let accepted = accept(&store, events);
     let newest_first: Vec<EventId> = accepted.iter().rev().map(|a| a.id).collect();
@@ -194,7 +197,7 @@ fn lists_are_paged_without_gaps_or_repeats() {
 fn an_inconsistent_directory_is_refused_and_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open(dir.path());
-    ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    ask(|reply| store.by(anyone()).create_subscription(draft("acme"), reply)).unwrap();
     accept(&store, (0..40).map(|n| event(&format!("c{n}"), None)).collect());
     drop(store);
     running.stop();
@@ -253,7 +256,7 @@ fn a_flipped_bit_that_makes_sled_panic_is_refused_and_leaves_the_directory_uncha
     const PLACES: usize = 24;
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open(dir.path());
-    ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    ask(|reply| store.by(anyone()).create_subscription(draft("acme"), reply)).unwrap();
     // Enough for several segments: in a small database sled mistakes damage for its torn end.
     for batch in 0..40 {
         let named = |n: i32| event(&format!("c{n}"), Some(&format!("{batch}-{n}")));
@@ -282,7 +285,7 @@ fn a_flipped_bit_that_makes_sled_panic_is_refused_and_leaves_the_directory_uncha
 fn a_start_interrupted_while_restoring_the_state_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open(dir.path());
-    let created = ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    let created = ask(|reply| store.by(anyone()).create_subscription(draft("acme"), reply)).unwrap();
     drop(store);
     running.stop();
     let at = |name| dir.path().join(name);
@@ -372,7 +375,7 @@ fn counts_are_correct_after_a_stop_a_kill_and_an_interrupted_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open(dir.path());
     for _ in 0..3 {
-        ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+        ask(|reply| store.by(anyone()).create_subscription(draft("acme"), reply)).unwrap();
     }
     let change = |store: &Store, changes: &mpsc::Receiver<Vec<StoreEvent>>, round: usize| {
         let accepted = accept(store, (0..9).map(|n| event(&format!("{round}-{n}"), None)).collect());
@@ -390,9 +393,9 @@ fn counts_are_correct_after_a_stop_a_kill_and_an_interrupted_checkpoint() {
         let dead = DeliveryFilter { state: Some(State::Failed), ..DeliveryFilter::default() };
         for (index, letter) in store.deliveries(&dead, None, 6).unwrap().items.iter().enumerate() {
             if index % 2 == 0 {
-                ask(|reply| store.retry(known(store, letter.id), reply)).unwrap();
+                ask(|reply| store.by(anyone()).retry(known(store, letter.id), reply)).unwrap();
             } else {
-                ask(|reply| store.cancel(known(store, letter.id), reply)).unwrap();
+                ask(|reply| store.by(anyone()).cancel(known(store, letter.id), reply)).unwrap();
             }
         }
     };

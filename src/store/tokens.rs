@@ -2,34 +2,10 @@
 
 use crate::core::id::TokenId;
 use crate::core::time::Timestamp;
-use crate::core::token::{Token, TokenDraft, TokenHash, TokenText};
-use crate::model::command::{Busy, Command, Reply};
-use crate::model::error::StoreError;
+use crate::core::token::{Token, TokenHash};
 use crate::store::api::Store;
 
 impl Store {
-    /// Creates a token; the reply has its text, which is stored nowhere.
-    ///
-    /// # Errors
-    /// As [`Store::accept`].
-    pub fn create_token(&self, draft: TokenDraft, reply: Reply<(Token, TokenText)>) -> Result<(), Busy> {
-        match self.admit_small() {
-            Ok(()) => self.push(Command::CreateToken(draft, reply)),
-            Err(refusal) => {
-                reply(Err(StoreError::DiskFull(refusal)));
-                Ok(())
-            }
-        }
-    }
-
-    /// Revokes a token.
-    ///
-    /// # Errors
-    /// As [`Store::accept`].
-    pub fn revoke_token(&self, id: TokenId, reply: Reply<()>) -> Result<(), Busy> {
-        self.push(Command::RevokeToken(id, reply))
-    }
-
     /// All tokens, in order of creation, including expired ones.
     pub fn tokens(&self) -> Vec<Token> {
         self.token_ring().all()

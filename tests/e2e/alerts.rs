@@ -106,7 +106,7 @@ fn an_alert_that_cannot_be_posted_is_logged_and_harmless() {
     });
     assert!(text.contains("hookswitch_alerts_sent_total 0"), "{text}");
     let exit = daemon.stop().1.expect(0);
-    assert!(exit.stderr.contains("could not be posted to [alerts] url") && exit.stderr.contains("500"), "{exit:?}");
+    assert!(exit.stderr.contains("could not be sent by [alerts] url") && exit.stderr.contains("500"), "{exit:?}");
     let first = operator.requests()[0].webhook_id().to_owned();
     assert!(operator.requests().iter().take(2).all(|request| request.webhook_id() == first), "one at a time");
 }

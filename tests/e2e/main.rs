@@ -14,6 +14,7 @@ mod access;
 mod addresses;
 mod alerts;
 mod answers;
+mod audit;
 mod backlog;
 mod backup;
 mod bad_input;
@@ -41,6 +42,9 @@ mod erase;
 mod forged;
 mod location;
 mod log;
+mod mail;
+#[path = "../harness/mail_server.rs"]
+mod mail_server;
 mod main_job;
 mod memory;
 mod messages;

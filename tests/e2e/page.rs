@@ -228,6 +228,7 @@ fn every_page_keeps_to_itself() {
         "/sign-in",
         "/webhooks",
         "/webhooks/new",
+        "/activity",
         "/keys",
         "/status",
         "/logs",
@@ -247,6 +248,8 @@ fn every_page_keeps_to_itself() {
         let text = reply.text();
         assert!(!text.contains(" style=\"") && !text.contains("<script>") && !text.contains(" onclick="), "{text}");
     }
+    let activity = browser.get("/activity?action=session.begin").expect(200).text();
+    assert!(activity.contains("<h1>Activity</h1>") && activity.contains("session.begin<span"), "{activity}");
     let missing = browser.get("/webhooks/sub_01K40000000000000000000000").expect(404);
     assert!(missing.text().contains("<h1>Not found</h1>"), "{missing:?}");
     browser.get("/webhooks?cursor=nonsense").expect(422);

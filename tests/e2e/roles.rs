@@ -15,9 +15,9 @@ const OTHER: &str = "other";
 const NOBODYS: &str = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
 
 /// An operation, with a request for it.
-struct Operation {
-    method: String,
-    path: String,
+pub(crate) struct Operation {
+    pub(crate) method: String,
+    pub(crate) path: String,
     roles: Vec<String>,
     /// Whether a token bound to a company is refused.
     all_companies: bool,
@@ -38,7 +38,7 @@ impl Operation {
         self.query.contains("company=") || self.body.as_ref().is_some_and(|(_, body)| named(body))
     }
 
-    fn call(&self, client: &Client, path: &str) -> Reply {
+    pub(crate) fn call(&self, client: &Client, path: &str) -> Reply {
         let path = format!("{path}{}", self.query);
         match &self.body {
             Some((media, body)) => client.request(&self.method, &path, &[("content-type", media)], body.as_bytes()),
@@ -48,7 +48,7 @@ impl Operation {
 }
 
 /// All operations; those that delete something come last.
-fn operations(description: &Value) -> Vec<Operation> {
+pub(crate) fn operations(description: &Value) -> Vec<Operation> {
     let mut all = Vec::new();
     for (path, item) in description["paths"].as_object().expect("paths") {
         for (method, operation) in
@@ -79,7 +79,7 @@ fn operations(description: &Value) -> Vec<Operation> {
 }
 
 /// One resource of each kind, all of the company.
-struct Things {
+pub(crate) struct Things {
     event: String,
     subscription: String,
     delivery: String,
@@ -90,7 +90,7 @@ struct Things {
 }
 
 impl Things {
-    fn of(daemon: &Daemon, receiver: &Receiver) -> Self {
+    pub(crate) fn of(daemon: &Daemon, receiver: &Receiver) -> Self {
         let subscription = daemon.subscribe(&receiver.url("/"), json!({})).id;
         let accepted = daemon.accept(&event("call.new", CALL));
         let message = json!({"company": COMPANY, "source": "widget", "call_id": CALL, "direction": "outbound",
@@ -115,7 +115,7 @@ impl Things {
     }
 
     /// `path` with the ids of these resources, and with ids that do not exist.
-    fn fill(&self, path: &str) -> (String, String) {
+    pub(crate) fn fill(&self, path: &str) -> (String, String) {
         let of = |collection: &str| match collection {
             "events" => self.event.as_str(),
             "subscriptions" => &self.subscription,

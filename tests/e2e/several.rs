@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::daemon::{Daemon, Home};
+use crate::mail_server::{MailServer, Manner, Secured};
 use crate::platform::{event, numbered, with};
 use crate::postgres::{cluster, home, sql, until};
 use crate::receiver::{Answer, Received, Receiver};
@@ -210,4 +211,32 @@ fn one_that_was_frozen_begins_nothing_and_joins_again() {
     let arrived = receiver.wait_for(18);
     check_order(&first_arrivals(&arrived));
     assert_eq!(arrived.len(), 18, "nothing was in flight, and nothing is repeated");
+}
+
+#[test]
+fn owners_are_told_by_one_daemon_and_by_no_other_that_takes_over() {
+    let Some(cluster) = cluster() else { return };
+    let server = MailServer::start(Manner::Willing, Secured::No);
+    let home = home(&cluster, "hooks")
+        .set("alerts.smtp_url", &format!("\"smtp://{}?tls=none\"", server.address))
+        .set("alerts.mail_from", "\"hooks@platform.example\"");
+    let mut daemons = start(&home, 2);
+    wait_for_shares(&mut sql(&cluster), 2);
+    let gone = Receiver::start(|_| Answer::status(410));
+    let subjects = || server.mails().into_iter().map(|mail| mail.to.join(" ")).collect::<BTreeSet<_>>();
+    let disable = |daemon: &Daemon, number: usize| {
+        let owner = format!("it{number}@acme.example");
+        daemon.subscribe(&gone.url(&format!("/{number}")), json!({"notify": [owner]}));
+    };
+    (0..6).for_each(|number| disable(&daemons[number % 2], number));
+    daemons[0].accept(&event("call.new", "c1"));
+    until("all owners are told", || (subjects().len() == 6).then_some(()));
+    daemons[1].wait_for_list("/v1/audit?action=subscription.notify", 6);
+    drop(daemons.remove(0).kill());
+    wait_for_shares(&mut sql(&cluster), 1);
+    // Who looks at this one has looked at those that it has taken over.
+    disable(&daemons[0], 6);
+    daemons[0].accept(&event("call.new", "c2"));
+    until("the last owner is told", || (subjects().len() == 7).then_some(()));
+    assert_eq!(server.mails().len(), 7, "nobody is told twice: {:#?}", server.mails());
 }

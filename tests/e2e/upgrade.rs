@@ -21,7 +21,10 @@ pub(crate) fn thawed() -> Home {
 
 pub(crate) fn thawed_from(frozen: &Path) -> Home {
     // Its content is from the autumn of 2026.
-    let home = Home::new().set("retention.log_age", "\"87600h\"").set("retention.event_age", "\"87600h\"");
+    let home = Home::new()
+        .set("retention.log_age", "\"87600h\"")
+        .set("retention.event_age", "\"87600h\"")
+        .set("retention.audit_age", "\"87600h\"");
     copy(&frozen.join("data"), &home.data());
     // Every daemon leaves it.
     std::fs::write(home.data().join("lock"), "").expect("written");
@@ -139,6 +142,24 @@ fn a_directory_of_the_third_format_is_opened_with_everything_in_it() {
     assert!(versions.len() > 2, "{versions:?}");
     assert_eq!(versions[..2], [3, 3], "they are compressed");
     assert_eq!(versions.last(), Some(&2), "the one that is written to is not");
+}
+
+#[test]
+fn a_directory_with_owners_and_an_audit_is_opened_with_both() {
+    if left_out() {
+        return;
+    }
+    // `open_frozen` looks at secrets: those entries are newer.
+    let daemon = open_frozen("v3-audit").start();
+    let facts = facts_of(&frozen().with_file_name("v3-audit"));
+    let entries = daemon.list("/v1/audit?actor=Zo%C3%AB&limit=500");
+    let actions: Vec<&Value> = entries.iter().map(|entry| &entry["action"]).collect();
+    assert_eq!(json!(actions), facts["audit"]);
+    let actor = json!({"kind": "token", "id": "tok_00000000000000000000000007", "name": "Zoë", "via": "cli", "address": "192.0.2.7"});
+    assert!(entries.iter().all(|entry| entry["actor"] == actor), "{entries:#?}");
+    assert_eq!(entries[1]["before"], json!({"notify": ["it@acme.example"]}));
+    let webhook = daemon.list("/v1/subscriptions").remove(0);
+    assert_eq!(webhook["notify"], json!(["it@acme.example", "boss@acme.example"]));
 }
 
 #[test]

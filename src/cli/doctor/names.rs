@@ -29,7 +29,7 @@ fn host_of(url: &str) -> Option<String> {
 
 /// Looks up the names of these receivers and of the one for alerts, concurrently.
 pub(super) fn check(config: &Config, receivers: &[&Subscription]) -> Check {
-    let alerts = config.alerts.iter().map(|alerts| alerts.url.as_str());
+    let alerts = config.alerts.url.iter().map(|alerts| alerts.url.as_str());
     let urls = receivers.iter().map(|receiver| receiver.url.as_str()).chain(alerts);
     let names: BTreeSet<String> = urls.filter_map(host_of).collect();
     let mut names: Vec<String> = names.into_iter().take(NAMES_MOST).collect();

@@ -99,7 +99,7 @@ pub(super) fn handshakes(config: &Config, subscriptions: Option<&[&Subscription]
         Ok(shake) => shake,
         Err(failure) => return vec![Check::fail(RECEIVER, failure.message, "correct that key")],
     };
-    let (authorities, plain) = authorities(subscriptions, config.alerts.as_ref().map(|alerts| alerts.url.as_str()));
+    let (authorities, plain) = authorities(subscriptions, config.alerts.url.as_ref().map(|alerts| alerts.url.as_str()));
     let left_out = authorities.len().saturating_sub(ASKED_MOST);
     let authorities: Vec<(String, bool)> = authorities.into_iter().take(ASKED_MOST).collect();
     let count = authorities.len();

@@ -101,6 +101,10 @@ pub(super) struct Settings {
     /// Drop older ones: call.new=10m; repeatable
     #[arg(long, value_name = "TYPE=TIME")]
     expire_after: Vec<String>,
+
+    /// Mail these addresses when it fails or recovers
+    #[arg(long, value_name = "ADDRESSES")]
+    notify: Option<String>,
 }
 
 impl Settings {
@@ -143,6 +147,10 @@ impl Settings {
         if let Some(sources) = &self.sources {
             let list: Vec<&str> = sources.split(',').map(str::trim).filter(|source| !source.is_empty()).collect();
             put("sources", json!(list));
+        }
+        if let Some(addresses) = &self.notify {
+            let list: Vec<&str> = addresses.split(',').map(str::trim).filter(|address| !address.is_empty()).collect();
+            put("notify", json!(list));
         }
         let numbers = [
             ("timeout_ms", &self.timeout_ms),
@@ -246,6 +254,7 @@ mod tests {
         let settings = Settings {
             domain: given(""),
             sources: given("widget, api"),
+            notify: given("it@acme.example, ops@acme.example"),
             nested: given("json"),
             timeout_ms: given("5000"),
             rate_per_second: given(""),
@@ -253,7 +262,7 @@ mod tests {
             expire_after: vec!["call.new=10m".to_owned()],
             ..Settings::default()
         };
-        let wanted = json!({"domain": null, "nested": "json", "sources": ["widget", "api"], "timeout_ms": 5000, "rate_per_second": null,
+        let wanted = json!({"domain": null, "nested": "json", "sources": ["widget", "api"], "notify": ["it@acme.example", "ops@acme.example"], "timeout_ms": 5000, "rate_per_second": null,
             "headers": {"X-Key": "v"}, "expire_after": {"call.new": "10m"}});
         assert_eq!(Value::Object(settings.members(false).unwrap()), wanted);
         assert!(!settings.members(true).unwrap().contains_key("headers"));

@@ -85,6 +85,7 @@ mod tests {
             log_bytes: 1000,
             event_age: Duration::from_millis(4 * hour),
             conversation_age: Duration::from_millis(4 * hour),
+            audit_age: Duration::from_millis(4 * hour),
             reclaim: Reclaim::for_test(),
         };
         let now = Timestamp::from_millis(10 * hour);

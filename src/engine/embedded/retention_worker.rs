@@ -156,7 +156,7 @@ impl RetentionWorker {
 
     /// Records the progress of an erasure in the WAL.
     fn record_erasure(&self, id: ErasureId, record: &ErasureRecord) -> Result<(), StoreError> {
-        wait_for(&*self.engine, |reply| Command::Erasure(id, Box::new(record.clone()), reply))
+        wait_for(&*self.engine, |reply| Command::ErasureProgress(id, Box::new(record.clone()), reply))
     }
 
     fn rules(&self) -> Rules {

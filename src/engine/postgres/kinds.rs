@@ -27,6 +27,8 @@ pub(super) const fn value_kind(kind: ValueKind) -> i16 {
         ValueKind::FanOut => 19,
         ValueKind::Erasure => 20,
         ValueKind::WithoutWebhook => 21,
+        ValueKind::Audit => 30,
+        ValueKind::AuditTerm => 31,
         ValueKind::Session => 24,
         ValueKind::PortalLink => 25,
     }

@@ -235,7 +235,7 @@ impl Worker {
             let of_rule = found.get(&rule.id).copied().unwrap_or_default();
             let begun = ErasureRecord::begun(&rule.company, rule.at, 0, 0);
             let done = begun.done(now, of_rule.events, of_rule.messages, of_rule.log_entries);
-            wait_for(&*self.engine, |reply| Command::Erasure(rule.id, Box::new(done.clone()), reply))?;
+            wait_for(&*self.engine, |reply| Command::ErasureProgress(rule.id, Box::new(done.clone()), reply))?;
             self.engine.pool.query("DELETE FROM erasing WHERE id = $1", &[&Id(rule.id.bits())])?;
             self.engine.redaction.write().unwrap_or_else(PoisonError::into_inner).remove(rule);
             tracing::info!("{}: the erasure is complete in the tables", rule.id);

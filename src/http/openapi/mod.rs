@@ -16,6 +16,7 @@ use super::body::json_text;
 use super::problem::Problem;
 use super::reply::Reply;
 use crate::core::attempt::{Fault, Phase, Status};
+use crate::core::audit::Action;
 use crate::core::catalogue::Catalogue;
 use crate::core::delivery::State;
 use crate::core::report::By;
@@ -159,6 +160,7 @@ fn name_words(schemas: &mut Map<String, Value>) {
         ("Fault", words(Fault::ALL, Fault::as_str)),
         ("Phase", words(Phase::ALL, Phase::as_str)),
         ("ReportBy", words(&By::ALL, By::as_str)),
+        ("AuditAction", words(Action::ALL, Action::as_str)),
     ];
     for (name, list) in lists {
         schemas.entry(name).or_insert_with(|| json!({"type": "string"}))["enum"] = list;

@@ -79,6 +79,7 @@ const ALL: &[Asset] = assets![
     JS "logs" "entry.js",
     JS "logs" "again.js",
     JS "logs" "dead.js",
+    CSS "activity" "activity.css",
     CSS "keys" "keys.css",
     JS "keys" "keys.js",
     CSS "status" "status.css",

@@ -18,6 +18,7 @@
 //! logs/        live attempts, one with request and response, dead letters
 //! calls/       calls of a lead, one with its timeline and conversation
 //! report/      figures, charts and a table of calls
+//! activity/    who changed what
 //! keys/        tokens
 //! status/      queue, disk, senders
 //! ```
@@ -32,6 +33,7 @@
 //! Invariants: untrusted values are escaped by the templates, or set as text by the scripts; nothing is loaded from
 //! another host ([`guard`]); without a session only the sign-in is accessible.
 
+mod activity;
 mod assets;
 mod calls;
 mod coding;
@@ -89,7 +91,7 @@ pub(super) async fn answer(
         View::Home => seen_other("/webhooks"),
         View::SignIn if request.method() == Method::POST => sign_in::enter(page, context, request).await?,
         View::SignIn => sign_in::show(page, context, &request)?,
-        View::SignOut => sign_in::leave(context, request.headers()).await?,
+        View::SignOut => sign_in::leave(context, &request).await?,
         View::Portal if request.method() == Method::POST => portal::enter(context, request).await?,
         View::Portal => portal::show(page, context, &request)?,
         _ => match signed_in(context, request.headers()) {
@@ -149,6 +151,7 @@ async fn shown(view: &View, visit: &Visit) -> Result<Reply, Problem> {
         View::Call(ref id) => calls::one(visit, id).await,
         View::Report => report::show(visit).await,
         View::ReportExport => report::export(visit).await,
+        View::Activity => activity::list(visit).await,
         View::Keys => keys::show(visit).await,
         View::Status => status::show(visit).await,
         View::Home | View::SignIn | View::SignOut | View::Portal => Err(Problem::internal()),

@@ -38,6 +38,7 @@ pub(in crate::http) enum View {
     Call(CallId),
     Report,
     ReportExport,
+    Activity,
     Keys,
     Status,
 }
@@ -57,6 +58,7 @@ pub(in crate::http) fn find(path: &str) -> Option<View> {
         ["assets", _version, "brand", "logo"] => View::Logo,
         ["assets", _version, "brand", "accent.css"] => View::Accent,
         ["assets", _version, folder, name] => View::Asset(assets::find(folder, name)?),
+        ["activity"] => View::Activity,
         ["keys"] => View::Keys,
         ["status"] => View::Status,
         ["webhooks"] => View::Webhooks,

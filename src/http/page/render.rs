@@ -27,6 +27,7 @@ pub(super) const SOURCES: &[(&str, &str)] = &[
     ("webhook_filter.html", include_str!("webhooks/filter.html")),
     ("webhook_sign_in.html", include_str!("webhooks/sign_in.html")),
     ("webhook_success.html", include_str!("webhooks/success.html")),
+    ("activity.html", include_str!("activity/list.html")),
     ("keys.html", include_str!("keys/keys.html")),
     ("status.html", include_str!("status/status.html")),
     ("webhook_copies.html", include_str!("webhooks/copies.html")),

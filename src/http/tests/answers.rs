@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::{PATIENCE, connect, idle_store_in, settings};
+use crate::core::actor::Actor;
 use crate::core::id::SubscriptionId;
 use crate::core::time::Timestamp;
 use crate::http::connection::Handler;
@@ -34,7 +35,7 @@ fn running(dir: &tempfile::TempDir) -> (Store, Running, Answers) {
 fn given_by(store: &Store) -> Option<String> {
     let (delivered, thread) = mpsc::channel();
     let reply = Box::new(move |_| delivered.send(thread::current().name().map(str::to_owned)).unwrap());
-    store.discard(SubscriptionId::from_bits(7), reply).unwrap();
+    store.by(Actor::daemon()).discard(SubscriptionId::from_bits(7), reply).unwrap();
     thread.recv_timeout(PATIENCE).unwrap()
 }
 
@@ -61,7 +62,7 @@ fn answers_that_are_under_way_when_the_thread_ends_are_given_all_the_same() {
     let (store, running, arrived) = running(&dir);
     let (delivered, given) = mpsc::channel();
     let reply = Box::new(move |_| delivered.send(()).unwrap());
-    store.discard(SubscriptionId::from_bits(7), reply).unwrap();
+    store.by(Actor::daemon()).discard(SubscriptionId::from_bits(7), reply).unwrap();
     // The writer is done, and nobody receives its answer.
     running.stop();
     assert_eq!(given.try_recv(), Err(mpsc::TryRecvError::Empty));

@@ -14,6 +14,7 @@ use super::super::fair_limit::Principal;
 use super::super::problem::Problem;
 use super::super::reply::Reply;
 use super::*;
+use crate::core::attempt::LogEntry;
 use crate::store::{Page, StoreError};
 
 /// Exports a log of this many pages of 100 entries; reading page `fault` fails.
@@ -38,7 +39,7 @@ impl Handler for Log {
     async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Reply {
         let (last, fault, read) = (self.pages - 1, self.fault, Arc::clone(&self.read));
         let guard = NotifyOnDrop(self.ended_tx.clone());
-        let pages: Pages = Arc::new(move |after| {
+        let pages: Pages<LogEntry> = Arc::new(move |after| {
             let _held = &guard;
             let number = after.map_or(0, |number| number + 1);
             read.fetch_add(1, Ordering::SeqCst);

@@ -10,6 +10,7 @@ use super::super::context::RequestContext;
 use super::super::fair_limit::{Lane, Principal, Slot};
 use super::super::router::Router;
 use super::*;
+use crate::core::actor::Actor;
 use crate::core::event::Company;
 use crate::core::token::{Role, TokenDraft};
 use crate::store::Running;
@@ -45,7 +46,12 @@ impl Daemon {
         let company = company.map(|name| Company::parse(name).unwrap());
         let draft = TokenDraft { description: String::new(), role, company, expires_at: None };
         let (made_tx, made) = std::sync::mpsc::channel();
-        self.context.services.store.create_token(draft, Box::new(move |made| made_tx.send(made).unwrap())).unwrap();
+        self.context
+            .services
+            .store
+            .by(Actor::daemon())
+            .create_token(draft, Box::new(move |made| made_tx.send(made).unwrap()))
+            .unwrap();
         made.recv_timeout(PATIENCE).unwrap().unwrap().1.expose().to_owned()
     }
 

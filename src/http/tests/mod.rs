@@ -73,6 +73,7 @@ fn idle_store_in(dir: &std::path::Path) -> OpenedStore {
             log_bytes: 1 << 30,
             event_age: day,
             conversation_age: day,
+            audit_age: day,
             reclaim: Reclaim::default(),
         },
         min_free_bytes: 1,

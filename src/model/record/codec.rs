@@ -10,7 +10,9 @@ use bincode::enc::Encoder;
 use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode, impl_borrow_decode};
 
+use crate::core::actor::{ActorKind, Via};
 use crate::core::attempt::{Fault, Phase, Status};
+use crate::core::audit::Action;
 use crate::core::auth::{AuthType, CredentialsIn};
 use crate::core::delivery::State;
 use crate::core::event::Source;
@@ -71,6 +73,7 @@ pub(crate) trait Word: Sized {
     fn read(word: &str) -> Option<Self>;
 }
 by_word!(Status, State, Fault, Phase, Format, Layout, Nested, Ordering, DisabledReason, Source, Role);
+by_word!(ActorKind, Via, Action);
 by_word!(Preset, Success, Signatures, AuthType, CredentialsIn);
 
 /// A subscription's number stands as its integer.

@@ -47,6 +47,21 @@ impl ErasureRecord {
         }
     }
 
+    /// The company whose data it concerns.
+    pub(crate) fn company(&self) -> &str {
+        &self.company
+    }
+
+    /// How much it concerns, by name.
+    pub(crate) fn counts(&self) -> [(&'static str, u64); 4] {
+        [
+            ("events", self.events),
+            ("messages", self.messages),
+            ("log_entries", self.log_entries),
+            ("cancelled", self.cancelled),
+        ]
+    }
+
     pub(crate) fn erasure(self, id: ErasureId) -> Option<Erasure> {
         Some(Erasure {
             id,

@@ -3,6 +3,7 @@
 //!
 //! A record has an id if it can be looked up by one; ids ascend through the log.
 
+mod audit;
 mod call;
 pub(crate) mod codec;
 mod delivery;
@@ -31,6 +32,7 @@ use crate::model::redaction::{Rule, Subject};
 use crate::model::term::Terms;
 use crate::model::view::Sink;
 
+pub(crate) use audit::AuditRecord;
 pub(crate) use call::{CallRecord, GroupCounts, GroupOutcomes, GroupTimes};
 pub(crate) use codec::{VERSION, decode, encode, unversioned, versioned};
 pub(crate) use delivery::{CountsRecord, DeliveryRecord, HealthRecord, PriorState, delivery_of, find};
@@ -136,6 +138,7 @@ records! {
     SessionEnded(SessionEnded),
     PortalLink(Box<PortalLinkRecord>),
     PortalLinkGone(PortalLinkGone),
+    Audit(Box<AuditRecord>),
 }
 
 /// A record.
@@ -272,13 +275,14 @@ mod tests {
     fn no_byte_stands_for_two_kinds_and_the_known_ones_stay_as_they_are() {
         let mut all: Vec<u8> = KINDS.iter().flat_map(|kinds| kinds.iter().copied()).collect();
         all.sort_unstable();
-        let known = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 32, 33, 34, 35];
+        let known =
+            [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 32, 33, 34, 35, 40, 41];
         assert_eq!(all, known, "these stand on disks");
         assert_eq!(
             (name(24), name(200), class(26), class(200)),
             ("subscriptions", "others", Class::WithEvent, Class::Other)
         );
         let rights: Vec<u8> = (0..=u8::MAX).filter(|kind| grants_rights(*kind)).collect();
-        assert_eq!(rights, [3, 4, 6, 7, 9, 17, 20, 21, 24, 27, 32, 34]);
+        assert_eq!(rights, [3, 4, 6, 7, 9, 17, 20, 21, 24, 27, 32, 34, 41]);
     }
 }

@@ -5,8 +5,10 @@
 //! exchanged for that of another subscription or for an older one. Version 4 has settings added later ([`Extension`])
 //! between [`Plain`] and the rest, which is tagged; it is written if one of them differs from its default. Version 5 is
 //! the same with the settings of the target ([`TargetRecord`]), and with the secret by which it signs in, sealed
-//! together with the others. Each version is a record kind of its own. A subscription without any of this is still
+//! together with the others. Version 6 is that with further settings after it ([`More`]). Each version is a record kind of its own. A subscription without any of this is still
 //! written as version 1.
+
+mod later;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use crate::core::client_certificate::ClientCertificate;
 use crate::core::event::{Company, Domain, EventType, Source};
 use crate::core::hidden::Hidden;
 use crate::core::id::{SubscriptionId, SubscriptionNumber};
+use crate::core::mail_address::MailAddress;
 use crate::core::seal::{self, Fingerprint, Keyring, Sealed, Unopened};
 use crate::core::subscription::{
     DisabledReason, Format, Header, Layout, Nested, Ordering, PreviousSecret, Secret, Selection, Subscription,
@@ -32,25 +35,13 @@ use crate::model::record::kind::{
 };
 use crate::model::record::target::TargetRecord;
 
+pub(crate) use later::Form;
+use later::{Extension, More};
+
 /// Associated data of the sealed secrets, followed by the subscription's id, so that they are valid for it alone.
 const ABOUT: &[u8] = b"hookswitch subscription secrets v1\0";
 /// The same for version 5, whose secrets are [`TargetSecrets`].
 const ABOUT_TARGET: &[u8] = b"hookswitch subscription secrets v2\0";
-
-/// The encoding of a record; the number is the version of its value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// In plaintext.
-    Plain = 1,
-    /// In plaintext, with a client certificate.
-    Certified = 2,
-    /// With sealed secrets.
-    Sealed = 3,
-    /// With later settings, followed by any rest.
-    Extended = 4,
-    /// With the settings of the target as well.
-    Targeted = 5,
-}
 
 /// A subscription.
 #[derive(Clone)]
@@ -58,6 +49,7 @@ pub(crate) struct SubscriptionRecord {
     plain: Plain,
     extension: Extension,
     target: Option<TargetRecord>,
+    more: More,
     /// The secret by which it signs in, unless it is sealed.
     auth_secret: Option<String>,
     rest: Rest,
@@ -68,18 +60,6 @@ pub(crate) struct SubscriptionRecord {
 struct TargetSecrets {
     secrets: Secrets,
     auth: Option<String>,
-}
-
-/// Settings added later.
-#[derive(Clone, PartialEq, Eq, Encode, Decode)]
-struct Extension {
-    nested: String,
-}
-
-impl Default for Extension {
-    fn default() -> Self {
-        Self { nested: Nested::Brackets.word() }
-    }
 }
 
 /// What follows the plain record.
@@ -150,11 +130,6 @@ struct Plain {
     deleted: bool,
 }
 
-impl Form {
-    /// All forms, by number.
-    const ALL: [Self; 5] = [Self::Plain, Self::Certified, Self::Sealed, Self::Extended, Self::Targeted];
-}
-
 impl SubscriptionRecord {
     /// A record in plaintext.
     pub(crate) fn new(subscription: &Subscription, deleted: bool) -> Self {
@@ -164,7 +139,8 @@ impl SubscriptionRecord {
         let extension = Extension { nested: subscription.nested.word() };
         let target = TargetRecord::of(&subscription.target);
         let auth_secret = subscription.target.auth.as_ref().map(|auth| auth.secret().expose().to_owned());
-        Self { plain: Plain::new(subscription, deleted), extension, target, auth_secret, rest }
+        let more = More { notify: subscription.notify.iter().map(ToString::to_string).collect() };
+        Self { plain: Plain::new(subscription, deleted), extension, target, more, auth_secret, rest }
     }
 
     /// Seals the secrets, if there is a sealing key. Secrets that are sealed already stay as they are, with any key.
@@ -223,6 +199,7 @@ impl SubscriptionRecord {
     /// Its encoding.
     pub(crate) fn form(&self) -> Form {
         match self.rest {
+            _ if self.more != More::default() => Form::Further,
             _ if self.target.is_some() => Form::Targeted,
             _ if self.extension != Extension::default() => Form::Extended,
             Rest::Nothing => Form::Plain,
@@ -242,6 +219,10 @@ impl SubscriptionRecord {
     /// Appends the payload.
     pub(crate) fn encode_into(&self, out: &mut Vec<u8>) {
         codec::encode_into(out, &self.plain);
+        if self.form() == Form::Further {
+            codec::encode_into(out, &(&self.extension, &self.target, &self.more, &self.auth_secret, &self.rest));
+            return;
+        }
         if let Some(target) = &self.target {
             codec::encode_into(out, &(&self.extension, target, &self.auth_secret, &self.rest));
             return;
@@ -256,7 +237,14 @@ impl SubscriptionRecord {
 
     /// Decodes a payload.
     pub(crate) fn decode(form: Form, payload: &[u8]) -> Option<Self> {
-        let older = |plain, extension, rest| Self { plain, extension, target: None, auth_secret: None, rest };
+        let older = |plain, extension, rest| Self {
+            plain,
+            extension,
+            target: None,
+            more: More::default(),
+            auth_secret: None,
+            rest,
+        };
         let unextended = |plain, rest| older(plain, Extension::default(), rest);
         match form {
             Form::Plain => codec::decode(payload).map(|plain| unextended(plain, Rest::Nothing)),
@@ -267,6 +255,15 @@ impl SubscriptionRecord {
                 plain,
                 extension,
                 target: Some(target),
+                more: More::default(),
+                auth_secret,
+                rest,
+            }),
+            Form::Further => codec::decode(payload).map(|(plain, (extension, target, more, auth_secret, rest))| Self {
+                plain,
+                extension,
+                target,
+                more,
                 auth_secret,
                 rest,
             }),
@@ -337,7 +334,8 @@ impl SubscriptionRecord {
             Some(target) => target.target(self.auth_secret)?,
             None => Target::default(),
         };
-        Some(Subscription { client_certificate, nested, target, ..self.plain.subscription()? })
+        let notify = self.more.notify.iter().map(|address| MailAddress::parse(address).ok()).collect::<Option<_>>()?;
+        Some(Subscription { client_certificate, nested, target, notify, ..self.plain.subscription()? })
     }
 
     /// The associated data of its sealed secrets.
@@ -421,6 +419,7 @@ impl Plain {
             layout: Layout::read(&self.layout)?,
             nested: Nested::Brackets,
             target: Target::default(),
+            notify: Vec::new(),
             events,
             description: self.description,
             headers: self.headers.into_iter().map(header).collect(),
@@ -445,7 +444,7 @@ impl Plain {
 }
 
 impl Kind for SubscriptionRecord {
-    const KINDS: &'static [u8] = &[3, 20, 21, 24, 27];
+    const KINDS: &'static [u8] = &[3, 20, 21, 24, 27, 41];
     const NAME: &'static str = "subscriptions";
     const CLASS: Class = Class::Other;
     const GRANTS_RIGHTS: bool = true;

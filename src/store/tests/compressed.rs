@@ -91,7 +91,7 @@ fn log_entries(store: &Store) -> usize {
 fn full_segments_are_compressed_while_running_and_can_be_read_backed_up_and_restored() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open_with(dir.path(), 100 << 10);
-    ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    ask(|reply| store.by(anyone()).create_subscription(draft("acme"), reply)).unwrap();
     let over = AtomicBool::new(false);
     let posted = std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
@@ -156,7 +156,7 @@ fn full_segments_are_compressed_while_running_and_can_be_read_backed_up_and_rest
 fn erased_persons_are_in_no_compressed_segment_and_these_are_compressed_again() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open_with(dir.path(), 100 << 10);
-    ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    ask(|reply| store.by(anyone()).create_subscription(draft("acme"), reply)).unwrap();
     let posted = post(&store, 0..300);
     let before = until_compressed(&store, dir.path());
     let files_with = |number: usize| {
@@ -167,8 +167,8 @@ fn erased_persons_are_in_no_compressed_segment_and_these_are_compressed_again() 
     };
     assert!(files_with(5) > 0 && files_with(150) > 0);
     let acme = Company::parse("acme").unwrap();
-    store.erase(&acme, &phone(5), false, NOW).unwrap();
-    store.erase(&acme, &phone(150), false, NOW).unwrap();
+    store.by(anyone()).erase(&acme, &phone(5), false, NOW).unwrap();
+    store.by(anyone()).erase(&acme, &phone(150), false, NOW).unwrap();
     while !store.embedded().erasures.under_way().is_empty() {
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -189,7 +189,7 @@ fn erased_persons_are_in_no_compressed_segment_and_these_are_compressed_again() 
 fn stopped() -> (tempfile::TempDir, Vec<PathBuf>, BTreeMap<EventId, Box<str>>) {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open_with(dir.path(), 300 << 10);
-    ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    ask(|reply| store.by(anyone()).create_subscription(draft("acme"), reply)).unwrap();
     let posted = post(&store, 0..1200);
     let packed = until_compressed(&store, dir.path());
     assert!(packed.len() >= 2);

@@ -45,7 +45,7 @@ fn texts(data: &Value) -> Vec<&str> {
 fn a_reply_raises_its_event_with_known_facts_and_both_survive_a_crash() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open(dir.path());
-    ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    ask(|reply| store.by(anyone()).create_subscription(draft("acme"), reply)).unwrap();
     let known = r#"{"type":"call.new","company":"acme","domain":"www.acme.example","source":"api",
         "data":{"call_id":"a","lead_name":"Dana","lead_email":"d@mail.example","widget_id":1042}}"#;
     let known = NewEvent::from_json(json::parse(known).unwrap(), &Catalogue::new(Vec::new()).unwrap()).unwrap();
@@ -102,7 +102,7 @@ fn a_reply_raises_its_event_with_known_facts_and_both_survive_a_crash() {
 fn a_cut_leaves_a_message_with_its_event_or_neither() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open(dir.path());
-    ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    ask(|reply| store.by(anyone()).create_subscription(draft("acme"), reply)).unwrap();
     post(&store, message("a", Some("m1"), "outbound", 10, "Shall we?"));
     drop(store);
     running.stop();

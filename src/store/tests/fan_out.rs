@@ -23,7 +23,7 @@ fn batch() -> Vec<NewEvent> {
 
 fn webhooks(store: &Store) {
     for _ in 0..WEBHOOKS {
-        ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+        ask(|reply| store.by(anyone()).create_subscription(draft("acme"), reply)).unwrap();
     }
 }
 
@@ -57,7 +57,7 @@ fn a_large_fan_out_is_accepted_in_bounded_steps_between_other_requests() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, changes } = open(dir.path());
     webhooks(&store);
-    ask(|reply| store.create_subscription(draft("other"), reply)).unwrap();
+    ask(|reply| store.by(anyone()).create_subscription(draft("other"), reply)).unwrap();
     while changes.try_recv().is_ok() {}
     let (sender, answers) = mpsc::channel();
     let large = sender.clone();
@@ -78,8 +78,12 @@ fn a_large_fan_out_is_accepted_in_bounded_steps_between_other_requests() {
         .collect();
     assert_eq!(steps.iter().sum::<usize>(), EVENTS * WEBHOOKS + 10);
     assert!(steps.iter().all(|step| *step <= crate::model::fan_out::STEP_DELIVERIES), "{steps:?}");
-    ask(|reply| store.cancel(known(&store, store.owed_after(SubscriptionNumber::FIRST, 0, 1).unwrap()[0].id), reply))
-        .unwrap();
+    ask(|reply| {
+        store
+            .by(anyone())
+            .cancel(known(&store, store.owed_after(SubscriptionNumber::FIRST, 0, 1).unwrap()[0].id), reply)
+    })
+    .unwrap();
     running.stop();
 }
 
@@ -193,15 +197,16 @@ fn exceeding_a_limit_is_refused_with_the_name_of_the_limit() {
     let store = unstarted.store().clone();
     let running = unstarted.start(|| NOW, |_, _| (), |why| panic!("{why}")).unwrap();
     for _ in 0..3 {
-        ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+        ask(|reply| store.by(anyone()).create_subscription(draft("acme"), reply)).unwrap();
     }
     let refusal = |refused: StoreError| {
         let StoreError::Invalid(invalid) = refused else { panic!("{refused:?}") };
         (invalid.errors[0].pointer.clone(), invalid.errors[0].detail.clone())
     };
-    let (pointer, detail) = refusal(ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap_err());
+    let (pointer, detail) =
+        refusal(ask(|reply| store.by(anyone()).create_subscription(draft("acme"), reply)).unwrap_err());
     assert!(pointer == "/company" && detail.contains("subscriptions_per_company") && detail.contains('3'), "{detail}");
-    assert!(ask(|reply| store.create_subscription(draft("other"), reply)).is_ok());
+    assert!(ask(|reply| store.by(anyone()).create_subscription(draft("other"), reply)).is_ok());
     let events = |count| (0..count).map(|number| of("acme", number)).collect::<Vec<_>>();
     let (pointer, detail) = refusal(ask(|reply| store.accept(events(4), reply)).unwrap_err());
     assert!(pointer == "/3" && detail.contains("deliveries_per_request") && detail.contains("10"), "{detail}");

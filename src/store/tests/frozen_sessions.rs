@@ -31,13 +31,14 @@ fn write_the_frozen_sessions() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open(dir.path());
     let maker = TokenHash::of("the token");
-    let cookie = ask(|reply| store.open_session(maker, None, LIFETIME, reply)).unwrap();
+    let cookie = ask(|reply| store.by(anyone()).open_session(maker, None, LIFETIME, reply)).unwrap();
     let link = || {
         let draft = PortalLinkDraft::from_json(json::parse(LINK).unwrap()).unwrap();
-        ask(|reply| store.create_portal_link(draft, maker, reply)).unwrap().1
+        ask(|reply| store.by(anyone()).create_portal_link(draft, maker, reply)).unwrap().1
     };
     let (used, unused) = (link(), link());
-    let PortalLinkUse::Opened(visitor) = ask(|reply| store.use_portal_link(used.clone(), LIFETIME, reply)).unwrap()
+    let PortalLinkUse::Opened(visitor) =
+        ask(|reply| store.by(anyone()).use_portal_link(used.clone(), LIFETIME, reply)).unwrap()
     else {
         panic!("the link was not used")
     };
@@ -69,7 +70,7 @@ fn the_frozen_sessions_are_read() {
     assert_eq!((visitor.language.as_deref(), visitor.user.as_deref()), (Some("de"), Some("Zoë")));
     let used = |name: &str| {
         let link = PortalLinkText::parse(text(name)).unwrap();
-        ask(|reply| store.use_portal_link(link, LIFETIME, reply)).unwrap()
+        ask(|reply| store.by(anyone()).use_portal_link(link, LIFETIME, reply)).unwrap()
     };
     assert!(matches!(used("used"), PortalLinkUse::Used));
     assert!(matches!(used("unused"), PortalLinkUse::Opened(_)));

@@ -70,16 +70,16 @@ fn live(store: &Store, round: usize) {
             store.finish(finish(&delivery, status));
             if n == 3 && round.is_multiple_of(2) {
                 // A dead letter that is requeued, and then delivered.
-                let again = ask(|reply| store.retry(known(store, delivery.id), reply)).unwrap();
+                let again = ask(|reply| store.by(anyone()).retry(known(store, delivery.id), reply)).unwrap();
                 store.finish(finish(&again, Status::Delivered));
             }
         }
     }
     if round % 7 == 3 {
-        let created = ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+        let created = ask(|reply| store.by(anyone()).create_subscription(draft("acme"), reply)).unwrap();
         let doomed = if round % 14 == 3 { created.id } else { store.subscriptions()[0].id };
-        ask(|reply| store.delete_subscription(doomed, reply)).unwrap();
-        ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+        ask(|reply| store.by(anyone()).delete_subscription(doomed, reply)).unwrap();
+        ask(|reply| store.by(anyone()).create_subscription(draft("acme"), reply)).unwrap();
     }
 }
 
@@ -91,7 +91,7 @@ fn assert_clean(findings: &Findings) {
 fn stopped() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open_small(dir.path());
-    ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    ask(|reply| store.by(anyone()).create_subscription(draft("acme"), reply)).unwrap();
     (0..30).for_each(|round| live(&store, round));
     drop(store);
     running.stop();
@@ -102,7 +102,7 @@ fn stopped() -> tempfile::TempDir {
 fn a_backup_of_a_running_store_restores_to_what_its_log_says() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open_small(dir.path());
-    ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    ask(|reply| store.by(anyone()).create_subscription(draft("acme"), reply)).unwrap();
     (0..20).for_each(|round| live(&store, round));
     std::fs::write(dir.path().join("admin.token"), "hsk_x\n").unwrap();
     let over = AtomicBool::new(false);
@@ -317,7 +317,7 @@ fn verify_reports_damage_and_salvage_keeps_the_rest() {
 fn a_salvage_gives_no_number_of_a_lost_subscription_again() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open(dir.path());
-    let lost = ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    let lost = ask(|reply| store.by(anyone()).create_subscription(draft("acme"), reply)).unwrap();
     let posted = accept(&store, vec![event("c", None)])[0].id;
     drop(store);
     running.stop();
@@ -336,7 +336,7 @@ fn a_salvage_gives_no_number_of_a_lost_subscription_again() {
     offline::salvage(dir.path(), into.path()).unwrap();
     let Open { store, running, .. } = open(into.path());
     assert!(store.subscriptions().is_empty() && store.event(posted).unwrap().is_some());
-    let next = ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    let next = ask(|reply| store.by(anyone()).create_subscription(draft("acme"), reply)).unwrap();
     assert!(next.number > lost.number, "{} after {}", next.number, lost.number);
     drop(store);
     running.stop();
@@ -362,7 +362,7 @@ fn commits_in(file: &Path) -> Vec<usize> {
 fn verify_accepts_torn_ends_that_a_start_truncates() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open_small(dir.path());
-    ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    ask(|reply| store.by(anyone()).create_subscription(draft("acme"), reply)).unwrap();
     drop(store);
     running.stop();
     // The view as before: a restart replays the whole log after it.

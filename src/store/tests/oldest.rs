@@ -60,7 +60,7 @@ fn a_requeued_delivery_may_be_older_than_the_queue() {
     store.finish(finish(&first, Status::Failed));
     while !world.changes.recv().unwrap().iter().any(|change| matches!(change, StoreEvent::Finished(_))) {}
     assert_eq!(oldest(), Some(second.id.timestamp()), "a dead letter does not wait");
-    ask(|reply| store.retry(known(store, first.id), reply)).unwrap();
+    ask(|reply| store.by(anyone()).retry(known(store, first.id), reply)).unwrap();
     assert_eq!(oldest(), Some(first.id.timestamp()));
     world.running.stop();
 }

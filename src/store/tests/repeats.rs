@@ -9,7 +9,7 @@ use super::*;
 fn an_event_posted_twice_at_once_is_accepted_once_and_both_get_the_same_answer() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open(dir.path());
-    ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    ask(|reply| store.by(anyone()).create_subscription(draft("acme"), reply)).unwrap();
     // The writer blocks in an answer until both are queued, so that they share a group commit.
     let (go_on, both_are_there) = mpsc::channel::<()>();
     let held: Reply<Vec<Accepted>> = Box::new(move |_| both_are_there.recv().unwrap());
@@ -44,7 +44,7 @@ fn reusing_an_id_with_different_content_is_refused_and_nothing_is_stored() {
     const DATA: &str = r#"{"call_id":"c","n":1.50,"list":[1,2]}"#;
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open(dir.path());
-    ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    ask(|reply| store.by(anyone()).create_subscription(draft("acme"), reply)).unwrap();
     let first = accept(&store, vec![with_content("call.new", DATA, "one")])[0];
     let copy = tempfile::tempdir().unwrap();
     copy_dir(dir.path(), copy.path());
@@ -82,7 +82,7 @@ fn reusing_an_id_with_different_content_is_refused_and_nothing_is_stored() {
 fn a_version_1_receipt_gives_the_number_of_deliveries_without_content() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open(dir.path());
-    ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    ask(|reply| store.by(anyone()).create_subscription(draft("acme"), reply)).unwrap();
     let first = accept(&store, vec![event("c", Some("one"))])[0];
     let key = stored(&keys::producer("acme", "one"));
     let value = store.embedded().kv.get(&key).unwrap().unwrap();

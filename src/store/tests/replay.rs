@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::*;
 
 fn created(store: &Store) -> SubscriptionId {
-    ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap().id
+    ask(|reply| store.by(anyone()).create_subscription(draft("acme"), reply)).unwrap().id
 }
 
 /// Waits until `count` finished attempts are reported.
@@ -25,7 +25,7 @@ fn past(open: &Open, count: usize, status: Status) {
 fn replay(store: &Store, id: SubscriptionId, filter: ReplayFilter) -> u64 {
     let plan = store.plan_replay(id, filter).unwrap().unwrap();
     let queued = plan.queued;
-    ask(|reply| store.replay(id, plan, reply)).unwrap();
+    ask(|reply| store.by(anyone()).replay(id, plan, reply)).unwrap();
     queued
 }
 
@@ -114,7 +114,7 @@ fn a_discard_cancels_pending_deliveries_and_nothing_newer() {
     past(&now, 20, Status::Delivered);
     assert_eq!(replay(&now.store, id, everything()), 20);
     accept(&now.store, (0..200).map(|n| event(&format!("d{n}"), None)).collect());
-    let cancelled = ask(|reply| now.store.discard(id, reply)).unwrap();
+    let cancelled = ask(|reply| now.store.by(anyone()).discard(id, reply)).unwrap();
     assert!((200..=208).contains(&cancelled), "{cancelled}");
     accept(&now.store, vec![event("new", None)]);
     // After a restart half-way, it continues.
@@ -126,7 +126,7 @@ fn a_discard_cancels_pending_deliveries_and_nothing_newer() {
     }
     let cancelled_entries = LogFilter { status: Some(Status::Cancelled), ..LogFilter::default() };
     assert_eq!(now.store.log(&cancelled_entries, None, 500).unwrap().items.len() as u64, cancelled);
-    assert_eq!(ask(|reply| now.store.discard(id, reply)), Ok(1));
+    assert_eq!(ask(|reply| now.store.by(anyone()).discard(id, reply)), Ok(1));
     now.running.stop();
 }
 
@@ -167,12 +167,12 @@ fn a_delivery_that_ended_without_an_attempt_keeps_its_last_response() {
     (tried.entry.response, tried.after.last_response) = (Some(503), Some(503));
     now.store.finish(tried);
     finished(&now, 1);
-    let cancelled = ask(|reply| now.store.cancel(known(&now.store, delivery.id), reply)).unwrap();
+    let cancelled = ask(|reply| now.store.by(anyone()).cancel(known(&now.store, delivery.id), reply)).unwrap();
     let seen = now.store.delivery(delivery.id).unwrap().unwrap();
     for one in [&cancelled, &seen] {
         assert_eq!((one.state, one.attempts, one.last_response), (State::Cancelled, 1, Some(503)), "{one:?}");
     }
-    let again = ask(|reply| now.store.retry(known(&now.store, delivery.id), reply)).unwrap();
+    let again = ask(|reply| now.store.by(anyone()).retry(known(&now.store, delivery.id), reply)).unwrap();
     assert_eq!((again.attempts, again.last_response), (1, Some(503)), "{again:?}");
     now.running.stop();
 }
@@ -197,10 +197,10 @@ fn a_replay_continues_after_its_deliveries_are_retried_or_cancelled_by_hand() {
         let delivery = next_back(&mut back);
         assert!(delivery.replay, "{delivery:?}");
         if n % 3 == 2 {
-            ask(|reply| now.store.cancel(known(&now.store, delivery.id), reply)).unwrap();
+            ask(|reply| now.store.by(anyone()).cancel(known(&now.store, delivery.id), reply)).unwrap();
             continue;
         }
-        let asked = ask(|reply| now.store.retry(known(&now.store, delivery.id), reply)).unwrap();
+        let asked = ask(|reply| now.store.by(anyone()).retry(known(&now.store, delivery.id), reply)).unwrap();
         assert!(!asked.replay);
         loop {
             let (by_hand, replayed): (Vec<_>, Vec<_>) = next_owed(&now).into_iter().partition(|owed| !owed.replay);
@@ -266,7 +266,7 @@ fn a_delivery_retried_by_hand_during_an_attempt_does_not_expire() {
 fn a_dead_letter_is_kept_and_can_be_retried() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, changes } = open(dir.path());
-    ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    ask(|reply| store.by(anyone()).create_subscription(draft("acme"), reply)).unwrap();
     let accepted = accept(&store, vec![event("a", None)]);
     let delivery = store.event_deliveries(accepted[0].id).unwrap().remove(0);
     store.finish(finish(&delivery, Status::Failed));
@@ -274,12 +274,15 @@ fn a_dead_letter_is_kept_and_can_be_retried() {
     let dead = DeliveryFilter { state: Some(State::Failed), ..DeliveryFilter::default() };
     assert_eq!(store.deliveries(&dead, None, 10).unwrap().items.len(), 1);
     assert_eq!((owed(&store), store.counts().failed), (vec![], 1));
-    let again = ask(|reply| store.retry(known(&store, delivery.id), reply)).unwrap();
+    let again = ask(|reply| store.by(anyone()).retry(known(&store, delivery.id), reply)).unwrap();
     assert_eq!((again.state, again.attempts, again.due), (State::Retrying, 1, NOW));
     assert_eq!((owed(&store), store.counts().failed), (vec![1], 0));
-    let cancelled = ask(|reply| store.cancel(known(&store, delivery.id), reply)).unwrap();
+    let cancelled = ask(|reply| store.by(anyone()).cancel(known(&store, delivery.id), reply)).unwrap();
     assert_eq!(cancelled.state, State::Cancelled);
-    assert!(matches!(ask(|reply| store.cancel(known(&store, delivery.id), reply)), Err(StoreError::Conflict(_))));
+    assert!(matches!(
+        ask(|reply| store.by(anyone()).cancel(known(&store, delivery.id), reply)),
+        Err(StoreError::Conflict(_))
+    ));
     assert_eq!(store.delivery(delivery.id).unwrap().map(|d| (d.state, d.attempts)), Some((State::Cancelled, 1)));
     running.stop();
 }
@@ -288,10 +291,10 @@ fn a_dead_letter_is_kept_and_can_be_retried() {
 fn an_attempt_that_finishes_after_cancellation_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, changes } = open(dir.path());
-    ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    ask(|reply| store.by(anyone()).create_subscription(draft("acme"), reply)).unwrap();
     let accepted = accept(&store, vec![event("a", None)]);
     let delivery = store.event_deliveries(accepted[0].id).unwrap().remove(0);
-    ask(|reply| store.cancel(known(&store, delivery.id), reply)).unwrap();
+    ask(|reply| store.by(anyone()).cancel(known(&store, delivery.id), reply)).unwrap();
     store.finish(finish(&delivery, Status::Retrying));
     while !changes.iter().flatten().any(|change| matches!(change, StoreEvent::Finished(_))) {}
     assert_eq!((owed(&store), store.counts()), (vec![], Counts::default()));
@@ -305,14 +308,14 @@ fn an_attempt_that_finishes_after_cancellation_changes_nothing() {
 fn data_read_before_an_erasure_is_not_logged_after_it() {
     let dir = tempfile::tempdir().unwrap();
     let Open { store, running, .. } = open(dir.path());
-    ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+    ask(|reply| store.by(anyone()).create_subscription(draft("acme"), reply)).unwrap();
     let phone = "+12025550100";
     let posted = NewEvent { phone: Some(phone.to_owned()), ..event("a", None) };
     let accepted = accept(&store, vec![posted]);
     let delivery = store.event_deliveries(accepted[0].id).unwrap().remove(0);
     let read = known(&store, delivery.id);
-    store.erase(&Company::parse("acme").unwrap(), phone, false, NOW).unwrap();
-    ask(|reply| store.cancel(read, reply)).unwrap();
+    store.by(anyone()).erase(&Company::parse("acme").unwrap(), phone, false, NOW).unwrap();
+    ask(|reply| store.by(anyone()).cancel(read, reply)).unwrap();
     let log = store.log(&LogFilter { delivery: Some(delivery.id), ..LogFilter::default() }, None, 10).unwrap();
     let logged: Vec<_> = log.items.iter().map(|entry| (entry.status, entry.phone.as_deref())).collect();
     assert_eq!(logged, [(Status::Cancelled, None)]);

@@ -99,6 +99,7 @@ fn the_report_outlives_events_and_calls() {
         log_bytes: 1 << 30,
         event_age: age,
         conversation_age: age,
+        audit_age: age,
         reclaim: Reclaim::for_test(),
     };
     let settings = Settings { idempotency_window: Duration::from_millis(1), retention, ..settings() };

@@ -24,6 +24,7 @@ const RULES: Rules = Rules {
     log_bytes: 1 << 30,
     event_age: Duration::from_millis(200),
     conversation_age: Duration::from_millis(200),
+    audit_age: Duration::from_millis(200),
     reclaim: Reclaim::for_test(),
 };
 
@@ -55,13 +56,13 @@ impl TestStore {
     }
 
     fn subscribe(&self) -> Arc<Subscription> {
-        ask(|reply| self.store.create_subscription(draft("acme"), reply)).unwrap()
+        ask(|reply| self.store.by(anyone()).create_subscription(draft("acme"), reply)).unwrap()
     }
 
     fn token(&self, description: &str) -> Token {
         let draft =
             TokenDraft { role: Role::Read, company: None, description: description.to_owned(), expires_at: None };
-        ask(|reply| self.store.create_token(draft, reply)).unwrap().0
+        ask(|reply| self.store.by(anyone()).create_token(draft, reply)).unwrap().0
     }
 
     /// Accepts `count` events one after the other, a millisecond apart, and finishes their deliveries with `status`.
@@ -138,7 +139,7 @@ fn expired_space_is_reclaimed_and_the_rest_is_found() {
         if cycle == 0 {
             test.subscribe();
             tokens = ["good", "revoked"].map(|name| test.token(name)).to_vec();
-            ask(|reply| test.store.revoke_token(tokens[1].id, reply)).unwrap();
+            ask(|reply| test.store.by(anyone()).revoke_token(tokens[1].id, reply)).unwrap();
         }
         let first = test.post(1, Some(Status::Delivered))[0];
         let after = test.store.events(&EventFilter::default(), None, 1).unwrap().next;
@@ -198,8 +199,8 @@ fn the_end_of_a_delivery_outlives_its_log_entry() {
     }
     // It can be retried, and the newer end counts.
     let again = test.store.event_deliveries(delivered[0]).unwrap().remove(0);
-    ask(|reply| test.store.retry(known(&test.store, again.id), reply)).unwrap();
-    ask(|reply| test.store.cancel(known(&test.store, again.id), reply)).unwrap();
+    ask(|reply| test.store.by(anyone()).retry(known(&test.store, again.id), reply)).unwrap();
+    ask(|reply| test.store.by(anyone()).cancel(known(&test.store, again.id), reply)).unwrap();
     assert_eq!(test.store.delivery(again.id).unwrap().map(|it| it.state), Some(State::Cancelled));
     test.close();
 }
@@ -212,6 +213,7 @@ fn the_log_is_limited_by_size() {
         log_bytes: 80_000,
         event_age: Duration::from_secs(3600),
         conversation_age: Duration::from_secs(3600),
+        audit_age: Duration::from_secs(3600),
         reclaim: RULES.reclaim,
     };
     let test = TestStore::open(dir.path(), rules, AGE);
@@ -279,7 +281,7 @@ fn pending_deliveries_end_with_their_event() {
     let catalogue = Catalogue::new(Vec::new()).unwrap();
     let disabled = json::parse(r#"{"enabled":false}"#).unwrap();
     let patch = Patch::from_json(disabled, &catalogue).unwrap();
-    ask(|reply| test.store.change_subscription(subscription.id, patch, reply)).unwrap();
+    ask(|reply| test.store.by(anyone()).change_subscription(subscription.id, patch, reply)).unwrap();
     let dead = test.post(70, Some(Status::Failed));
     let old = test.post(100, None);
     test.pass(150);
@@ -299,7 +301,7 @@ fn pending_deliveries_end_with_their_event() {
     });
     let again = expired[0].delivery.unwrap();
     assert!(
-        matches!(ask(|reply| test.store.retry(known(&test.store, again), reply)), Err(StoreError::Conflict(why)) if why.contains("event_age"))
+        matches!(ask(|reply| test.store.by(anyone()).retry(known(&test.store, again), reply)), Err(StoreError::Conflict(why)) if why.contains("event_age"))
     );
     for id in &young {
         assert!(test.store.event(*id).unwrap().is_some());

@@ -87,12 +87,12 @@ fn name(keys: &Keyring) -> Option<String> {
 fn filled(dir: &Path, keys: Keyring) -> Vec<Secrets> {
     let Open { store, running, .. } = start(opened(dir, keys));
     for _ in 0..3 {
-        ask(|reply| store.create_subscription(draft("acme"), reply)).unwrap();
+        ask(|reply| store.by(anyone()).create_subscription(draft("acme"), reply)).unwrap();
     }
     let all = store.subscriptions();
-    ask(|reply| store.rotate_secret(all[1].id, None, Duration::from_secs(60), reply)).unwrap();
+    ask(|reply| store.by(anyone()).rotate_secret(all[1].id, None, Duration::from_secs(60), reply)).unwrap();
     accept(&store, vec![event("a", None)]);
-    ask(|reply| store.delete_subscription(all[2].id, reply)).unwrap();
+    ask(|reply| store.by(anyone()).delete_subscription(all[2].id, reply)).unwrap();
     let wanted = all_secrets(&store);
     drop(store);
     running.stop();
@@ -203,17 +203,21 @@ fn secrets_that_do_not_open_disable_only_their_subscription_until_replaced() {
         assert_eq!(secrets(&all[1]), wanted[1]);
         let accepted = accept(&store, vec![event(&format!("b-{restarted}"), None)]);
         assert_eq!(accepted[0].deliveries, 2, "its deliveries wait");
-        let enabled = ask(|reply| store.change_subscription(all[0].id, patch(r#"{"enabled":true}"#), reply));
+        let enabled =
+            ask(|reply| store.by(anyone()).change_subscription(all[0].id, patch(r#"{"enabled":true}"#), reply));
         assert_eq!(enabled.err(), Some(StoreError::Conflict(Subscription::LOCKED.to_owned())));
         drop(store);
         running.stop();
     }
     let Open { store, running, .. } = start(opened(dir.path(), ring(&[1])));
     let id = store.subscriptions()[0].id;
-    let secret = ask(|reply| store.rotate_secret(id, None, Duration::from_secs(60), reply)).unwrap();
+    let secret = ask(|reply| store.by(anyone()).rotate_secret(id, None, Duration::from_secs(60), reply)).unwrap();
     let again = store.subscription(id).unwrap();
     assert_eq!((again.disabled, &again.previous_secret), (Some(DisabledReason::ByHand), &None));
-    ask(|reply| store.change_subscription(id, patch(r#"{"enabled":true,"headers":{"X-Key":"new"}}"#), reply)).unwrap();
+    ask(|reply| {
+        store.by(anyone()).change_subscription(id, patch(r#"{"enabled":true,"headers":{"X-Key":"new"}}"#), reply)
+    })
+    .unwrap();
     drop(store);
     running.stop();
     let unstarted = opened(dir.path(), ring(&[1]));
@@ -227,8 +231,8 @@ fn secrets_that_do_not_open_disable_only_their_subscription_until_replaced() {
     let all = store.subscriptions();
     assert!(all.iter().all(|subscription| subscription.is_locked()) && all.len() == 2);
     assert_eq!(owed(&store), [1]);
-    ask(|reply| store.delete_subscription(all[0].id, reply)).unwrap();
-    ask(|reply| store.rotate_secret(all[1].id, None, Duration::ZERO, reply)).unwrap();
+    ask(|reply| store.by(anyone()).delete_subscription(all[0].id, reply)).unwrap();
+    ask(|reply| store.by(anyone()).rotate_secret(all[1].id, None, Duration::ZERO, reply)).unwrap();
     drop(store);
     running.stop();
     let unstarted = opened(lost.path(), ring(&[2]));

@@ -47,6 +47,8 @@ pub(crate) const fn prefix(kind: ValueKind) -> &'static [u8] {
         ValueKind::Subscription => b"s",
         ValueKind::Call => b"t",
         ValueKind::WithoutWebhook => b"u",
+        ValueKind::Audit => b"ya",
+        ValueKind::AuditTerm => b"yt",
     }
 }
 

@@ -192,6 +192,8 @@ fn is_lost(audit: &Audit, replica: &Replica, key: &[u8], value: &[u8], lost: &mu
         | ValueKind::Replay
         | ValueKind::Subscription
         | ValueKind::Call
+        | ValueKind::Audit
+        | ValueKind::AuditTerm
         | ValueKind::WithoutWebhook => false,
     }
 }

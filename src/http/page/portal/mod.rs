@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::render::html;
 use super::state::Page;
+use crate::core::actor::{Actor, Via};
 use crate::core::json as raw;
 use crate::core::portal_link::PortalLinkText;
 use crate::http::authentication::{of_session, signed_in};
@@ -51,7 +52,8 @@ pub(super) async fn enter(context: &RequestContext, request: Request<Incoming>) 
     let text = link_in(&posted)?;
     let Some(link) = PortalLinkText::parse(&text) else { return Err(refused(context, peer, &text, UNKNOWN)) };
     let lifetime = context.lifetime;
-    let used = bridge::written(|reply| context.services.store.use_portal_link(link, lifetime, reply)).await?;
+    let visitor = context.services.store.by(Actor::visitor().from(Via::Page, Some(peer)));
+    let used = bridge::written(|reply| visitor.use_portal_link(link, lifetime, reply)).await?;
     let OpenedSession { session, cookie, view } = match used {
         PortalLinkUse::Opened(opened) => *opened,
         PortalLinkUse::Used => return Err(Problem::forbidden(USED)),
@@ -61,7 +63,7 @@ pub(super) async fn enter(context: &RequestContext, request: Request<Incoming>) 
     let id = session.id;
     if of_session(&context.services, session).is_none() {
         // The token that made it has expired meanwhile.
-        bridge::written(|reply| context.services.store.end_session(id, reply)).await?;
+        bridge::written(|reply| context.services.store.by(Actor::daemon()).end_session(id, reply)).await?;
         return Err(Problem::forbidden(UNKNOWN));
     }
     let mut reply = reply::json(StatusCode::OK, &json!({"then": view.path()}))?;

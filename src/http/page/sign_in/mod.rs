@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use hyper::body::Incoming;
-use hyper::header::{HeaderMap, HeaderValue};
+use hyper::header::HeaderValue;
 use hyper::{Request, StatusCode, Uri};
 use minijinja::context;
 use url::form_urlencoded;
@@ -14,15 +14,16 @@ use url::form_urlencoded;
 use super::paths::find;
 use super::render::html;
 use super::state::Page;
+use crate::core::actor::{Actor, Via};
 use crate::core::session::Session;
 use crate::core::token::{Role, TokenHash};
-use crate::http::authentication::{access_of, signed_in};
+use crate::http::authentication::{access_of, of_session, signed_in};
 use crate::http::connection::Peer;
 use crate::http::context::RequestContext;
 use crate::http::problem::Problem;
 use crate::http::reply::{Reply, seen_other};
 use crate::http::session::Place;
-use crate::http::{bridge, origin, portal_links, request};
+use crate::http::{acting, bridge, origin, portal_links, request};
 
 /// The sign-in page that redirects back to `wanted`.
 pub(super) fn then(wanted: &Uri) -> String {
@@ -83,7 +84,8 @@ pub(super) async fn enter(page: &Page, context: &RequestContext, request: Reques
         return form(page, StatusCode::FORBIDDEN, wanted, Some(INGEST));
     }
     let (company, lifetime) = (access.company().cloned(), context.lifetime);
-    let cookie = bridge::written(|reply| context.services.store.open_session(hash, company, lifetime, reply)).await?;
+    let acting = context.services.store.by(acting::actor(&context.services, &access, Via::Page, Some(peer)));
+    let cookie = bridge::written(|reply| acting.open_session(hash, company, lifetime, reply)).await?;
     let mut reply = seen_other(&target(wanted));
     context.cookies.set(&mut reply, cookie.expose(), Place::Window { encrypted })?;
     Ok(reply)
@@ -108,14 +110,22 @@ fn unknown(
 }
 
 /// Ends the session.
-pub(super) async fn leave(context: &RequestContext, headers: &HeaderMap) -> Result<Reply, Problem> {
+pub(super) async fn leave(context: &RequestContext, request: &Request<Incoming>) -> Result<Reply, Problem> {
+    let (headers, peer) = (request.headers(), Peer::of(request));
     if !origin::is_same_origin(headers) {
         return Err(Problem::forbidden("signing out must be asked for from the page itself").closing());
     }
     let sessions: Vec<Session> = context.sessions_in(headers).collect();
     let by_link = sessions.iter().any(|session| session.visitor.is_some());
-    for Session { id, .. } in sessions {
-        bridge::written(|reply| context.services.store.end_session(id, reply)).await?;
+    for session in sessions {
+        let id = session.id;
+        let user = session.visitor.as_ref().and_then(|visitor| visitor.user.clone()).unwrap_or_default();
+        let actor = match of_session(&context.services, session) {
+            Some(access) => acting::actor(&context.services, &access, Via::Page, Some(peer)),
+            // Its token is gone meanwhile.
+            None => Actor::session(id.to_string(), &user).from(Via::Page, Some(peer)),
+        };
+        bridge::written(|reply| context.services.store.by(actor).end_session(id, reply)).await?;
     }
     // Who came by a link has no token to sign in with.
     let mut reply = seen_other(if by_link { portal_links::PATH } else { "/sign-in" });

@@ -196,3 +196,17 @@ fn a_record_of_the_fifth_version_is_read_for_good() {
     let before = Subscription { client_certificate: None, previous_secret: None, ..before };
     assert_eq!(read.unsealed(&Keyring::default()).unwrap().subscription, before);
 }
+
+#[test]
+fn owners_round_trip_with_and_without_a_target_and_any_rest() {
+    let notify = vec![MailAddress::parse("it@acme.example").unwrap()];
+    for keys in [Keyring::default(), keyring(&[1])] {
+        for before in [subscription(7), certified(), targeted(None)] {
+            let subscription = Subscription { notify: notify.clone(), ..before };
+            let record = SubscriptionRecord::new(&subscription, false).sealed(&keys, NONCE);
+            assert_eq!((record.form(), record.to_value()[0]), (Form::Further, 6));
+            let read = SubscriptionRecord::of_value(&record.to_value()).unwrap();
+            assert_eq!(read.unsealed(&keys).unwrap().subscription, subscription);
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Lists of entries that go on growing, the log and the audit: the latest of them, and new ones as they come.
+
+use std::io::Write;
+use std::thread;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use super::client::{Client, Page, read, with_query};
+use super::exit::{Failure, note};
+use super::table::Layout;
+use super::text::safe_json;
+use crate::core::time::Timestamp;
+
+/// Polling interval of a followed list.
+const PERIOD: Duration = Duration::from_secs(1);
+/// An entry appears shortly after it was made; new entries are searched for this far back.
+const LAG: Duration = Duration::from_secs(300);
+/// Entries requested at once.
+const PAGE: usize = 200;
+/// Maximum entries printed between two polls.
+const CATCH_UP_MOST: usize = 10_000;
+
+/// A list, and how its entries are printed.
+pub(super) struct Listed<'l> {
+    /// The path of the list.
+    pub(super) path: &'static str,
+    /// The query parameters that narrow it.
+    pub(super) filter: Vec<(&'static str, String)>,
+    /// The columns.
+    pub(super) layout: Layout,
+    /// The most entries to begin with.
+    pub(super) limit: usize,
+    /// Whether to continue with new entries.
+    pub(super) follow: bool,
+    /// Whether to print JSON.
+    pub(super) json: bool,
+    /// Where they are requested.
+    pub(super) client: &'l Client,
+}
+
+/// What a follower needs to know of an entry.
+#[derive(Debug, Deserialize)]
+struct Mark {
+    id: String,
+    created: String,
+}
+
+impl Listed<'_> {
+    /// Prints the latest entries, oldest first, and, if wanted, new ones until interrupted. `cells` are those of an entry.
+    ///
+    /// # Errors
+    /// The daemon's, or `out` cannot be written to.
+    pub(super) fn run<T: DeserializeOwned, const N: usize>(
+        &self,
+        now: Timestamp,
+        cells: impl Fn(&T) -> [String; N],
+        out: &mut dyn Write,
+    ) -> Result<(), Failure> {
+        // At least one, even if none is printed: it marks where new entries begin.
+        let latest = self.latest(self.limit.max(1))?;
+        let mut follower = Follower::new(now, &latest)?;
+        if !self.json {
+            let nothing = latest.is_empty() && !self.follow;
+            let head = || self.layout.head();
+            writeln!(out, "{}", if nothing { "There are no such entries.".to_owned() } else { head() })?;
+        }
+        self.write(&latest[..latest.len().min(self.limit)], &cells, out)?;
+        if !self.follow {
+            return Ok(());
+        }
+        let mut away = false;
+        loop {
+            thread::sleep(PERIOD);
+            let new = follower.look(self)?;
+            if new.is_none() && !away {
+                note(&format!("no daemon answers at {}; waiting for it", self.client.base()));
+            }
+            away = new.is_none();
+            self.write(&new.unwrap_or_default(), &cells, out)?;
+        }
+    }
+
+    /// Writes entries in reverse, oldest first.
+    fn write<T: DeserializeOwned, const N: usize>(
+        &self,
+        entries: &[Box<RawValue>],
+        cells: &impl Fn(&T) -> [String; N],
+        out: &mut dyn Write,
+    ) -> Result<(), Failure> {
+        for raw in entries.iter().rev() {
+            let line = if self.json { safe_json(raw.get()) } else { self.layout.line(&cells(&read::<T>(raw.get())?)) };
+            writeln!(out, "{line}")?;
+        }
+        Ok(out.flush()?)
+    }
+
+    /// The newest `limit` entries, newest first.
+    fn latest(&self, limit: usize) -> Result<Vec<Box<RawValue>>, Failure> {
+        let mut found = Vec::new();
+        let mut cursor = None;
+        while found.len() < limit {
+            let path = self.page_path(&self.filter, cursor.as_deref(), PAGE.min(limit - found.len()));
+            let page = read::<Page>(&self.client.get(&path)?)?;
+            found.extend(page.items);
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    fn page_path(&self, filter: &[(&str, String)], cursor: Option<&str>, limit: usize) -> String {
+        let limit = limit.to_string();
+        let filter = filter.iter().map(|(name, value)| (*name, Some(value.as_str())));
+        let parameters: Vec<_> = filter.chain([("limit", Some(limit.as_str())), ("cursor", cursor)]).collect();
+        with_query(self.path, &parameters)
+    }
+}
+
+/// The last printed entry. Ids ascend in the list's order, so it suffices.
+#[derive(Debug)]
+struct Follower {
+    last: String,
+    since: Timestamp,
+}
+
+impl Follower {
+    fn new(now: Timestamp, printed: &[Box<RawValue>]) -> Result<Self, Failure> {
+        let mut follower = Self { last: String::new(), since: now };
+        follower.note(printed)?;
+        Ok(follower)
+    }
+
+    /// Continues after the newest of `entries`, which is the first.
+    fn note(&mut self, entries: &[Box<RawValue>]) -> Result<(), Failure> {
+        if let Some(newest) = entries.first() {
+            let newest: Mark = read(newest.get())?;
+            self.since = Timestamp::parse(&newest.created).unwrap_or(self.since);
+            self.last = newest.id;
+        }
+        Ok(())
+    }
+
+    /// New entries, newest first; `None` if no daemon answers.
+    fn look(&mut self, listed: &Listed<'_>) -> Result<Option<Vec<Box<RawValue>>>, Failure> {
+        let lag = u64::try_from(LAG.as_millis()).unwrap_or(u64::MAX);
+        let since = Timestamp::from_millis(self.since.millis().saturating_sub(lag));
+        let mut filter = listed.filter.clone();
+        filter.retain(|(name, value)| *name != "since" || Timestamp::parse(value).is_ok_and(|given| given > since));
+        if !filter.iter().any(|(name, _)| *name == "since") {
+            filter.push(("since", since.to_string()));
+        }
+        let mut new = Vec::new();
+        let mut cursor = None;
+        loop {
+            let path = listed.page_path(&filter, cursor.as_deref(), PAGE);
+            let Some(reply) = listed.client.get_if_running(&path)? else { return Ok(None) };
+            let page: Page = read(&reply)?;
+            let known = self.take_new(page.items, &mut new)?;
+            cursor = page.next;
+            if known || cursor.is_none() || new.len() >= CATCH_UP_MOST {
+                break;
+            }
+        }
+        self.note(&new)?;
+        Ok(Some(new))
+    }
+
+    /// Moves new entries into `new`; true if a known one was reached, after which nothing is new.
+    fn take_new(&self, page: Vec<Box<RawValue>>, new: &mut Vec<Box<RawValue>>) -> Result<bool, Failure> {
+        for raw in page {
+            if read::<Mark>(raw.get())?.id <= self.last {
+                return Ok(true);
+            }
+            new.push(raw);
+        }
+        Ok(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(id: u32) -> Box<RawValue> {
+        let text = format!(
+            r#"{{"id":"att_{id:04}","created":"2026-11-23T09:30:00.000Z","event":"call.new","status":"delivered","response":200}}"#
+        );
+        RawValue::from_string(text).unwrap()
+    }
+
+    #[test]
+    fn entries_are_printed_once() {
+        let now = Timestamp::parse("2026-11-23T10:00:00Z").unwrap();
+        let mut follower = Follower::new(now, &[raw(2), raw(1)]).unwrap();
+        let mut new = Vec::new();
+        assert!(follower.take_new(vec![raw(4), raw(3), raw(2), raw(1)], &mut new).unwrap());
+        assert_eq!(new.len(), 2);
+        follower.note(&new).unwrap();
+        let mut again = Vec::new();
+        assert!(follower.take_new(vec![raw(4), raw(3)], &mut again).unwrap());
+        assert!(again.is_empty());
+        assert!(!follower.take_new(vec![raw(6), raw(5)], &mut again).unwrap(), "more may stand on the next page");
+        assert_eq!(again.len(), 2);
+    }
+
+    #[test]
+    fn following_begins_now_where_nothing_matched_before() {
+        let now = Timestamp::parse("2026-11-23T10:00:00Z").unwrap();
+        let follower = Follower::new(now, &[]).unwrap();
+        assert_eq!(follower.since, now);
+        let mut new = Vec::new();
+        assert!(!follower.take_new(vec![raw(1)], &mut new).unwrap());
+        assert_eq!(new.len(), 1);
+    }
+}
