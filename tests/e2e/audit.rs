@@ -20,6 +20,7 @@ const ACTIONS: &[(&str, Option<&str>)] = &[
     ("POST /v1/subscriptions", Some("subscription.create")),
     ("PATCH /v1/subscriptions/{id}", Some("subscription.change")),
     ("DELETE /v1/subscriptions/{id}", Some("subscription.delete")),
+    ("POST /v1/subscriptions/{id}/copy", Some("subscription.create")),
     ("GET /v1/subscriptions/{id}/secret", Some("subscription.show_secret")),
     ("POST /v1/subscriptions/{id}/rotate-secret", Some("subscription.rotate_secret")),
     ("POST /v1/subscriptions/{id}/test", Some("subscription.test")),
