@@ -174,6 +174,15 @@ mod tests {
         assert_eq!(signed_by(&pair, ID, SECONDS, BODY), wanted);
     }
 
+    /// The vector of the Go library of Standard Webhooks (`TestAsymmetricWebhookSign`, github.com/standard-webhooks, pull
+    /// request 253).
+    #[test]
+    fn the_vector_of_the_go_library_holds() {
+        let pair = pair_of_seed(&STANDARD.decode("VEVTVFNJR05JTkdLRVlET05PVFVTRVRISVNGT1JBTlk=").unwrap());
+        let wanted = "v1a,tQ9V2XOqn7jL/DQenEFpqIugdBVtiMmER5mhSkXBNwM0mkATuDe6KYYUuxqtaiHeYGb7KaaBRdM5WqyeFiL8Ag==";
+        assert_eq!(signed_by(&pair, ID, SECONDS, BODY), wanted);
+    }
+
     #[test]
     fn whoever_has_the_public_key_can_check() {
         let other = Secret::from_bytes([9; 32]);

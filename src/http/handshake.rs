@@ -34,7 +34,8 @@ pub(super) async fn ask(mut request: Permitted, id: SubscriptionId) -> Result<Re
     let (response, error, permission) = match &report.outcome {
         Outcome::Answered(answer) => (Some(answer.status), None, Permission::of(answer, &origin)),
         Outcome::Failed { fault, detail } => {
-            let message = format!("Not asked: {detail}.");
+            let why = if detail.is_empty() { fault.to_string() } else { detail.clone() };
+            let message = format!("Not asked: {why}.");
             (None, Some(*fault), Permission { is_granted: false, rate: None, message })
         }
     };

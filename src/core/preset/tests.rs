@@ -75,6 +75,20 @@ fn a_missed_call_says_who_when_where_and_how_often() {
 }
 
 #[test]
+fn a_scheduled_call_says_when_in_the_time_of_who_is_to_be_called() {
+    for (wanted, shown) in [
+        (r#""2026-11-23T09:30:00Z""#, "Wanted at: 2026-11-23 04:30 EST\n"),
+        (r#""tomorrow, about noon""#, "Wanted at: tomorrow, about noon\n"),
+        ("7", "Wanted at: 7\n"),
+    ] {
+        let data = format!(r#"{{"call_id":"c1","visitor_timezone":"America/New_York","scheduled_for":{wanted}}}"#);
+        let event = Event { event_type: EventType::parse("call.scheduled").unwrap(), ..Event::for_test(&data) };
+        let text = taken(Preset::Ntfy, &event).unwrap();
+        assert!(text.contains(shown), "{text}");
+    }
+}
+
+#[test]
 fn flat_strings_are_strings() {
     let data = r#"{"call_id":"c1","n":1.50,"ok":true,"none":null,"list":[{"a":1}],"event":"mine"}"#;
     let body = taken(Preset::FlatStrings, &Event::for_test(data)).unwrap();

@@ -26,6 +26,7 @@ pub(super) fn add_to(environment: &mut Environment<'static>) {
     environment.add_filter("truncate", truncate);
     environment.add_filter("conversation_text", conversation_text);
     environment.add_filter("mrkdwn", mrkdwn);
+    environment.add_test("time", |value: &Value| value.as_str().is_some_and(|text| read_time(text).is_some()));
     environment.add_test("timezone", |name: &Value| name.as_str().is_some_and(|name| TimeZone::get(name).is_ok()));
 }
 

@@ -92,7 +92,8 @@ fn expression() -> BoxedStrategy<String> {
         let operator = one_of(&[
             "+", "-", "*", "/", "//", "%", "**", "~", "and", "or", "==", "!=", "<", "<=", ">", ">=", "in", "not in",
         ]);
-        let test = one_of(&["defined", "none", "number", "string", "sequence", "mapping", "timezone", "divisibleby(0)", "odd"]);
+        let test = one_of(&["defined", "none", "number", "string", "sequence", "mapping", "time",
+            "timezone", "divisibleby(0)", "odd"]);
         prop_oneof![
             3 => (inner.clone(), proptest::sample::select(filters), argument)
                 .prop_map(|(value, filter, argument)| format!("({value})|{filter}({argument})")),
