@@ -173,6 +173,16 @@ export class Stage {
     }
   }
 
+  /** Screenshots of `page` as it stands, at both widths; it must fit the narrow one. */
+  async draw(page, name) {
+    for (const [width, height] of [[360, 740], [1440, 900]]) {
+      await page.setViewportSize({ width, height });
+      const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      assert.ok(over <= 0, `${name} is ${over} px wider than its window`);
+      await page.screenshot({ path: join(DOCS, `${name}-${width}.png`), fullPage: width === 360 });
+    }
+  }
+
   /** Errors that a test causes on purpose. */
   expectNoise(pattern) {
     this.noise = this.noise.filter((line) => !pattern.test(line));

@@ -14,6 +14,17 @@ const slack = ({ body }) => {
 /** Google's answer to a POST that an Apps Script has run for. */
 const sheets = () => [302, { location: "https://script.googleusercontent.com/macros/echo?x=y" }, ""];
 
+/** What a team reads of a body at each service. */
+const READ = {
+  slack: (body) => JSON.parse(body).blocks[0].text.text,
+  teams: (body) => JSON.parse(body).attachments[0].content.body.map(({ text }) => text).join("\n"),
+  google_chat: (body) => JSON.parse(body).text,
+  discord: (body) => JSON.parse(body).content,
+  ntfy: (body) => body,
+  hubspot_form: (body) => JSON.parse(body).fields.find(({ name }) => name === "message").value,
+  salesforce_web_to_lead: (body) => new URLSearchParams(body).get("description"),
+};
+
 async function filled(stage, receiver, at = "/webhooks/new") {
   const page = await stage.page({ at });
   await page.getByLabel("Webhook URL").fill(`${receiver.url}/services/T0/B0`);
@@ -62,12 +73,21 @@ export const tests = {
       await page.locator('#preview-all [data-mark="sent"]').nth(6).waitFor();
       await page.getByRole("button", { name: "Test" }).click();
       await page.locator('[data-outcome="working"]').waitFor();
+      assert.equal(await page.getByLabel("Signing secret").isVisible(), preset.name === "flat_strings", "a service checks no signature");
       await page.getByLabel("All events").check();
+      await stage.draw(page, `service-${preset.name}`);
       await save(page);
       const id = page.url().split("/").pop();
       await missed(stage, `c-${preset.name}`);
       await stage.until(preset.name, async () => (await stage.api("GET", `/v1/deliveries?state=delivered&subscription=${id}`)).items.length === 1);
-      assert.match(receiver.requests.at(-1).body, /555/);
+      const { body } = receiver.requests.at(-1);
+      if (preset.name in READ) {
+        const message = READ[preset.name](body);
+        for (const part of [/Missed call from Dana .*Whitfield.*, \(202\) 555-0143/, /When: \d{4}-/, /Page: https:\/\/acme\.example\/roof/, /Tried: 3 times/]) assert.match(message, part);
+      } else {
+        const { event, lead_phone: phone, retry_attempts: tried } = JSON.parse(body);
+        assert.deepEqual([event, phone, tried], ["call.missed", "+12025550143", "2"]);
+      }
       await stage.api("DELETE", `/v1/subscriptions/${id}`);
       await page.context().close();
     }

@@ -1,4 +1,5 @@
-//! Sample receivers in five languages, for a webhook's format, layout and signatures.
+//! Sample receivers in five languages, for a webhook's format, layout and signatures. For v1a there is none in C#, which
+//! needs a package for it that is not at hand where they are tested; it says what such a receiver must do.
 //!
 //! The webhook's URL appears in them as a comment and as a path. Special characters are omitted, so that no URL ends
 //! a comment or string and continues as code.
@@ -79,6 +80,10 @@ mod tests {
                         text.contains(version) && !text.contains("{%") && !text.contains("\n\n\n"),
                         "{name}: {text}"
                     );
+                    if by_key && name == "csharp" {
+                        assert!(text.lines().all(|line| line.starts_with("// ")), "{text}");
+                        continue;
+                    }
                     assert_eq!(
                         text.contains("\"event\"") || text.contains("'event'") || text.contains("{ event,"),
                         layout == "flat",

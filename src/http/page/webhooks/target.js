@@ -16,6 +16,9 @@ export function startTarget(form) {
     document.getElementById("body-template").hidden = body.value !== "template";
     const receivers = document.querySelector(".receivers");
     if (receivers) receivers.hidden = body.value !== "";
+    // A service checks no signature: nobody has to copy the secret to it.
+    const secret = document.getElementById("s-new-secret")?.closest("section");
+    if (secret) secret.hidden = example !== undefined && body.value !== "flat_strings";
     help.textContent = paste;
     url.placeholder = example ?? usual;
   };
