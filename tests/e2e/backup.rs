@@ -13,6 +13,7 @@ use crate::damage::{flip, place_of};
 use crate::engine::left_out;
 use crate::platform::{event, numbered};
 use crate::receiver::{Answer, Received, Receiver};
+use crate::targets::{check_with_all, subscribe_with_all};
 use crate::upgrade::{check_facts, facts, thawed};
 use crate::wait::eventually;
 
@@ -63,6 +64,23 @@ fn a_backup_is_restored_with_everything_in_it() {
     drop(daemon.stop());
     run(command(&[&"verify", &"--data-dir", &other.data()])).expect(0);
     check_facts(&other.start());
+}
+
+#[test]
+fn a_restored_webhook_delivers_by_its_template_filter_and_sign_in() {
+    if left_out() {
+        return;
+    }
+    let (daemon, receiver) = (Daemon::start(), Receiver::willing());
+    subscribe_with_all(&daemon, &receiver);
+    daemon.accept(&event("call.missed", "c1"));
+    let file = daemon.home().beside("backup");
+    backup(&daemon, &file, &[]).expect(0);
+    let (_home, exit) = daemon.stop();
+    exit.expect(0);
+    let other = Home::new();
+    run(command(&[&"restore", &file, &"--data-dir", &other.data()])).expect(0);
+    check_with_all(&other.start(), &receiver);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::platform::event;
 use crate::receiver::{Answer, Received, Receiver};
 
 /// Whether a receiver that has `public_key` believes the request.
-fn believes(public_key: &str, request: &Received) -> bool {
+pub(crate) fn believes(public_key: &str, request: &Received) -> bool {
     let key = UnparsedPublicKey::new(&ED25519, STANDARD.decode(public_key.strip_prefix("whpk_").unwrap()).unwrap());
     let header = |name| request.header(name).unwrap();
     let begin = format!("{}.{}.", header("webhook-id"), header("webhook-timestamp"));

@@ -11,6 +11,32 @@ use crate::receiver::{Answer, Received, Receiver};
 use crate::stand_ins;
 use crate::wait::eventually;
 
+/// Waits, disabled, for missed calls, with settings of every kind about its target.
+pub(crate) fn subscribe_with_all(daemon: &Daemon, receiver: &Receiver) {
+    let settings = json!({"events": ["call.missed"], "enabled": false, "signature": "v1a", "success": "2xx_3xx",
+        "template": r#"{"who": "{{ data.lead_name }}"}"#, "filter": "data.lead_phone is startingwith '+1'",
+        "auth": {"type": "bearer", "token": "kept"}});
+    daemon.subscribe(&receiver.url("/all"), settings);
+}
+
+/// What waited for it is delivered by all of them, also in another store.
+pub(crate) fn check_with_all(daemon: &Daemon, receiver: &Receiver) {
+    let all = daemon.list("/v1/subscriptions");
+    let shown = all.iter().find(|one| one["url"] == receiver.url("/all")).unwrap();
+    let path = format!("/v1/subscriptions/{}", shown["id"].as_str().unwrap());
+    let owed = daemon.api().get(&format!("{path}/events?from=1")).expect(200).json();
+    daemon.api().patch(&path, &json!({"enabled": true})).expect(200);
+    let arrived = receiver.wait_until("what waited", |all| all.iter().any(|one| one.path == "/all"));
+    let request = arrived.iter().find(|one| one.path == "/all").unwrap();
+    assert_eq!(
+        (request.text().as_str(), &owed["items"][0]["body"]),
+        (r#"{"who": "Ada Example"}"#, &json!(request.text()))
+    );
+    assert_eq!(request.header("authorization"), Some("Bearer kept"));
+    let key = shown["public_keys"][0].as_str().unwrap();
+    assert!(crate::standards::believes(key, request), "signed by the same key");
+}
+
 /// The newest entry of the log with its request and response.
 fn newest(daemon: &Daemon, query: &str) -> Value {
     let entries = daemon.api().get(&format!("/v1/log?{query}")).expect(200).json();
