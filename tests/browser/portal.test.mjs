@@ -79,7 +79,8 @@ export const tests = {
     await hooks.getByRole("heading", { name: "No webhooks yet" }).waitFor();
     // The browser does block cookies of third parties.
     await stage.until("the third party", () => third.came.length >= 2);
-    assert.ok(third.came.every((cookie) => cookie === ""), `a third party's cookie came back: ${third.came}`);
+    // The page's own cookie may come with them: cookies know no ports.
+    assert.ok(third.came.every((cookie) => !cookie.includes("third=")), `a third party's cookie came back: ${third.came}`);
     // Nothing of the link is left where the frame is.
     const inner = page.frames().find((frame) => frame.url().startsWith(stage.url));
     assert.ok(!inner.url().includes("hsl_"), inner.url());
