@@ -1,7 +1,7 @@
 //! The audit: recording who did what, in the same transaction as what was done, and finding it again.
 //!
 //! What always holds: a decision on a [`Operation`](crate::model::command::Operation) cannot be answered without an entry. Its
-//! answer is an [`Audited`], which only [`write`] makes.
+//! answer is an [`Audited`], which only [`write()`] makes.
 
 use crate::core::actor::Actor;
 use crate::core::audit::{AuditEntry, Deed};

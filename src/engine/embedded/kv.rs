@@ -1,14 +1,14 @@
 //! The state database: the current state, in runs stored in one sled database, behind memtables.
 //!
 //! Changes are made in the active memtable. A checkpoint makes it immutable, replaces it by a new one, and writes it to
-//! sled as a [run](run); keys that were inserted and removed before that never reach sled. This is safe because every
+//! sled as a [run]; keys that were inserted and removed before that never reach sled. This is safe because every
 //! change is durable in the WAL already, and each checkpoint records its position in it ([`CheckpointPosition`]). Runs
 //! are [merged](merge) in the background. So sled does not hold a value for each key, which cost it more than all else
 //! that an event takes: it holds blocks of many keys, written in their order. One thread makes changes (the writer),
 //! one writes to sled (the checkpointer), any may read.
 //!
 //! Invariants: values have at most [`MAX_VALUE`] bytes, so that a block is short. What a run consists of is synced before
-//! the [manifest](manifest) names it.
+//! the [manifest] names it.
 
 mod block;
 mod database;
