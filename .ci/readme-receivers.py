@@ -153,10 +153,41 @@ def check_libraries(readme, node_prefix):
     print("the Standard Webhooks libraries of Python and JavaScript verify a form")
 
 
+def check_sheets(readme):
+    """The Apps Script makes rows of events, each value under the name of its member, as text."""
+    program = snippet(readme, "javascript") + """
+    const cells = [];
+    const width = () => Math.max(0, ...cells.map((row) => row.length));
+    const LockService = { getScriptLock: () => ({ waitLock() {}, releaseLock() {} }) };
+    const ContentService = { createTextOutput: (text) => text };
+    let asText = 0;
+    const sheet = {
+      getLastColumn: width,
+      getLastRow: () => cells.length,
+      getRange: (row, column, rows, columns) => ({
+        getValues: () => [Array.from({ length: columns }, (_, at) => cells[row - 1]?.[at] ?? "")],
+        setNumberFormat(format) { asText += format === "@"; return this; },
+        setValues([values]) { cells[row - 1] = values; if (values.length !== columns) throw new Error("the range is not as wide"); },
+      }),
+    };
+    const SpreadsheetApp = { getActiveSpreadsheet: () => ({ getSheets: () => [sheet] }), flush() {} };
+    const post = (event) => doPost({ postData: { contents: JSON.stringify(event) } });
+    for (const event of [{ event: "call.new", phone: "+12025550143" }, { phone: "=1+1", event: "call.missed", tried: "0" }, { event: "x" }])
+      if (post(event) !== "ok") throw new Error("not ok");
+    console.log(JSON.stringify([cells, asText]));
+    """
+    ran = subprocess.run(["node", "-e", program], check=True, timeout=30, capture_output=True, text=True)
+    rows = [["event", "phone", "tried"], ["call.new", "+12025550143"], ["call.missed", "=1+1", "0"], ["x", "", ""]]
+    if json.loads(ran.stdout) != [rows, 6]:
+        sys.exit(f"the script for Google Sheets makes {ran.stdout}")
+    print("Google Sheets: the script makes a row of each event")
+
+
 def main(readme, node_prefix):
     text = Path(readme).read_text()
     check_express(text, node_prefix)
     check_libraries(text, node_prefix)
+    check_sheets(text)
     for language in LANGUAGES:
         with tempfile.TemporaryDirectory() as directory:
             check(language, text, directory)

@@ -136,8 +136,8 @@ const ENTRIES: [Entry; 9] = [
     Entry {
         preset: Preset::GoogleSheets,
         title: "Google Sheets",
-        paste: "In the sheet, open Extensions > Apps Script, paste a doPost that appends a row, deploy it as a web app \
-                that anyone has access to, and paste its URL, which ends in /exec, here.",
+        paste: "In the sheet, open Extensions > Apps Script, paste the script for it, deploy it as a web app that anyone \
+                has access to, and paste its URL, which ends in /exec, here. Each event becomes a row.",
         example: "https://script.google.com/macros/s/…/exec",
         content_type: JSON,
         source: include_str!("presets/google_sheets.j2"),
@@ -180,6 +180,14 @@ impl Preset {
     /// What to paste where, as sentences.
     pub fn paste(self) -> &'static str {
         ENTRIES[self.place()].paste
+    }
+
+    /// What must run at the service for it, if anything.
+    pub const fn script(self) -> Option<&'static str> {
+        match self {
+            Self::GoogleSheets => Some(include_str!("presets/google_sheets.js")),
+            _ => None,
+        }
     }
 
     /// What its URL looks like.

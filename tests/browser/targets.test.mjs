@@ -74,6 +74,7 @@ export const tests = {
       await page.getByRole("button", { name: "Test" }).click();
       await page.locator('[data-outcome="working"]').waitFor();
       assert.equal(await page.getByLabel("Signing secret").isVisible(), preset.name === "flat_strings", "a service checks no signature");
+      assert.equal(await page.getByRole("button", { name: "Copy the script" }).isVisible(), preset.name === "google_sheets");
       await page.getByLabel("All events").check();
       await stage.draw(page, `service-${preset.name}`);
       await save(page);

@@ -89,6 +89,14 @@ fn a_scheduled_call_says_when_in_the_time_of_who_is_to_be_called() {
 }
 
 #[test]
+fn the_readme_shows_the_script_for_google_sheets() {
+    let script = Preset::GoogleSheets.script().unwrap();
+    let readme = include_str!("../../../README.md");
+    assert!(readme.contains(&format!("```javascript\n{script}```\n")), "README, 'Targets'");
+    assert!(Preset::Slack.script().is_none());
+}
+
+#[test]
 fn flat_strings_are_strings() {
     let data = r#"{"call_id":"c1","n":1.50,"ok":true,"none":null,"list":[{"a":1}],"event":"mine"}"#;
     let body = taken(Preset::FlatStrings, &Event::for_test(data)).unwrap();

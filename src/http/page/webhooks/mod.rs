@@ -127,7 +127,7 @@ async fn form(visit: &Visit, webhook: Value, more: Value) -> Result<Reply, Probl
     let presets = Preset::ALL.iter().map(|preset| {
         context! {
             name => preset.as_str(), title => preset.title(), paste => preset.paste(), example => preset.example(),
-            rate => preset.rate(), success => preset.success().status.as_str(),
+            rate => preset.rate(), script => preset.script(), success => preset.success().status.as_str(),
         }
     });
     let presets: Vec<Value> = presets.collect();

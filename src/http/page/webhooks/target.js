@@ -11,7 +11,9 @@ export function startTarget(form) {
   const help = document.getElementById("body-help");
   const usual = url.placeholder;
   const show = () => {
-    const { paste, example } = body.selectedOptions[0].dataset;
+    const { paste, example, script } = body.selectedOptions[0].dataset;
+    document.getElementById("body-script").hidden = script === undefined;
+    document.getElementById("body-script-text").textContent = script ?? "";
     document.getElementById("body-standard").hidden = body.value !== "";
     document.getElementById("body-template").hidden = body.value !== "template";
     const receivers = document.querySelector(".receivers");
