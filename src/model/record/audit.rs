@@ -11,7 +11,7 @@ use crate::core::audit::{Action, AuditEntry, Deed, Members};
 use crate::core::event::{Company, Domain};
 use crate::core::id::{AuditId, SubscriptionId};
 use crate::model::keys;
-use crate::model::record::codec::{Word as _, at, encode, versioned};
+use crate::model::record::codec::{Word as _, at, encode, optional, versioned};
 use crate::model::record::kind::{
     Class, Kind, Target, begins_no_delivery, complete_if_decoded, encoded_as_itself, kept_by_the_view, not_indexed,
     nothing_personal,
@@ -90,10 +90,6 @@ impl AuditRecord {
     /// The entry; `None` if it cannot be read.
     pub(crate) fn entry(self) -> Option<AuditEntry> {
         let members = |text: &str| serde_json::from_str::<Members>(text).ok();
-        let optional = |text: Option<String>, read: fn(&str) -> Option<Via>| match text {
-            None => Some(None),
-            Some(word) => read(&word).map(Some),
-        };
         Some(AuditEntry {
             id: AuditId::from_bits(self.id),
             at: at(self.at),
@@ -107,10 +103,7 @@ impl AuditRecord {
             deed: Deed {
                 action: Action::read(&self.action)?,
                 // An unreadable company must not become an entry of none: admins alone see those.
-                company: match self.company {
-                    None => None,
-                    Some(name) => Some(Company::parse(&name).ok()?),
-                },
+                company: optional(self.company, |name| Company::parse(name).ok())?,
                 domain: self.domain.and_then(|domain| Domain::parse(&domain).ok()),
                 subscription: self.subscription.map(SubscriptionId::from_bits),
                 subject: self.subject,

@@ -91,6 +91,15 @@ impl<C> Decode<C> for SubscriptionNumber {
 
 impl_borrow_decode!(SubscriptionNumber);
 
+/// Reads a word that may be missing; `None` if it is there and cannot be read. For what narrows a right: taken for a
+/// missing one, an unreadable company or domain would give access to all.
+pub(crate) fn optional<T>(word: Option<String>, read: impl FnOnce(&str) -> Option<T>) -> Option<Option<T>> {
+    match word {
+        None => Some(None),
+        Some(word) => read(&word).map(Some),
+    }
+}
+
 pub(crate) fn millis(length: Duration) -> u64 {
     u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
 }

@@ -8,8 +8,8 @@ use crate::model::keys;
 use crate::model::record::codec::{self, versioned};
 use crate::model::record::delivery::{DeliveryRecord, PriorState};
 use crate::model::record::kind::{
-    Class, Disposition, Expired, Frame, Kind, Target, Waits, begins_no_delivery, complete_if_decoded, kept_by_the_view,
-    not_indexed, nothing_personal,
+    Class, Disposition, Expired, Frame, Kind, Target, Waits, begins_no_delivery, complete_if_decoded, encoded_as_id,
+    kept_by_the_view, not_indexed, nothing_personal,
 };
 
 /// Moves a delivery to the place of its state: pending, dead letters, or neither. `before` is the previous state
@@ -97,23 +97,11 @@ impl Kind for Requeued {
 pub(crate) struct Forgotten(pub(crate) DeliveryId);
 
 impl Kind for Forgotten {
-    const KINDS: &'static [u8] = &[10];
     const NAME: &'static str = "deliveries put back or forgotten";
     const CLASS: Class = Class::Other;
     const GRANTS_RIGHTS: bool = false;
 
-    fn kind(&self) -> u8 {
-        10
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        codec::encode_into(out, &self.0.bits());
-    }
-
-    fn decode(_: u8, payload: &[u8]) -> Option<Self> {
-        codec::decode(payload).map(|bits| Self(DeliveryId::from_bits(bits)))
-    }
-
+    encoded_as_id!(10, DeliveryId);
     not_indexed!();
     begins_no_delivery!();
     complete_if_decoded!();

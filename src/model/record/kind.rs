@@ -252,6 +252,25 @@ macro_rules! encoded_as_itself {
     };
 }
 
+/// Declares that a kind has one version, of this kind byte, whose payload is the id that the value consists of.
+macro_rules! encoded_as_id {
+    ($kind:literal, $id:ty) => {
+        const KINDS: &'static [u8] = &[$kind];
+
+        fn kind(&self) -> u8 {
+            $kind
+        }
+
+        fn encode(&self, out: &mut Vec<u8>) {
+            $crate::model::record::codec::encode_into(out, &self.0.bits());
+        }
+
+        fn decode(_: u8, payload: &[u8]) -> Option<Self> {
+            $crate::model::record::codec::decode(payload).map(|bits| Self(<$id>::from_bits(bits)))
+        }
+    };
+}
+
 /// Declares that records of a kind are found by no term.
 macro_rules! not_indexed {
     () => {
@@ -321,6 +340,6 @@ macro_rules! kept_until_oldest {
 }
 
 pub(crate) use {
-    begins_no_delivery, complete_if_decoded, encoded_as_itself, kept_by_the_view, kept_until_oldest, not_indexed,
-    nothing_personal,
+    begins_no_delivery, complete_if_decoded, encoded_as_id, encoded_as_itself, kept_by_the_view, kept_until_oldest,
+    not_indexed, nothing_personal,
 };

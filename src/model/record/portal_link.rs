@@ -7,9 +7,9 @@ use crate::core::id::PortalLinkId;
 use crate::core::portal_link::{PortalLink, PortalView};
 use crate::core::token::{Role, TokenHash};
 use crate::model::keys;
-use crate::model::record::codec::{self, Word as _, at, versioned};
+use crate::model::record::codec::{Word as _, at, optional, versioned};
 use crate::model::record::kind::{
-    Class, Kind, Target, begins_no_delivery, complete_if_decoded, encoded_as_itself, kept_by_the_view,
+    Class, Kind, Target, begins_no_delivery, complete_if_decoded, encoded_as_id, encoded_as_itself, kept_by_the_view,
     kept_until_oldest, not_indexed, nothing_personal,
 };
 
@@ -55,11 +55,7 @@ impl PortalLinkRecord {
             token: TokenHash::from_bytes(self.token),
             company: Company::parse(&self.company).ok()?,
             role: Role::read(&self.role)?,
-            // An unreadable domain must not become access to all domains.
-            domain: match self.domain {
-                None => None,
-                Some(name) => Some(Domain::parse(&name).ok()?),
-            },
+            domain: optional(self.domain, |name| Domain::parse(name).ok())?,
             view: PortalView::parse(&self.view).ok()?,
             language: self.language,
             user: self.user,
@@ -99,23 +95,11 @@ impl Kind for PortalLinkRecord {
 pub(crate) struct PortalLinkGone(pub(crate) PortalLinkId);
 
 impl Kind for PortalLinkGone {
-    const KINDS: &'static [u8] = &[35];
     const NAME: &'static str = "ends of portal links";
     const CLASS: Class = Class::Other;
     const GRANTS_RIGHTS: bool = false;
 
-    fn kind(&self) -> u8 {
-        35
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        codec::encode_into(out, &self.0.bits());
-    }
-
-    fn decode(_: u8, payload: &[u8]) -> Option<Self> {
-        codec::decode(payload).map(|bits| Self(PortalLinkId::from_bits(bits)))
-    }
-
+    encoded_as_id!(35, PortalLinkId);
     not_indexed!();
     begins_no_delivery!();
     complete_if_decoded!();

@@ -7,9 +7,9 @@ use crate::core::id::{PortalLinkId, SessionId};
 use crate::core::session::{Session, Visitor};
 use crate::core::token::{Role, TokenHash};
 use crate::model::keys;
-use crate::model::record::codec::{self, Word as _, at, versioned};
+use crate::model::record::codec::{Word as _, at, optional, versioned};
 use crate::model::record::kind::{
-    Class, Kind, Target, begins_no_delivery, complete_if_decoded, encoded_as_itself, kept_by_the_view,
+    Class, Kind, Target, begins_no_delivery, complete_if_decoded, encoded_as_id, encoded_as_itself, kept_by_the_view,
     kept_until_oldest, not_indexed, nothing_personal,
 };
 
@@ -60,11 +60,7 @@ impl VisitorRecord {
         Some(Visitor {
             link: PortalLinkId::from_bits(self.link),
             role: Role::read(&self.role)?,
-            // An unreadable domain must not become access to all domains.
-            domain: match self.domain {
-                None => None,
-                Some(name) => Some(Domain::parse(&name).ok()?),
-            },
+            domain: optional(self.domain, |name| Domain::parse(name).ok())?,
             language: self.language,
             user: self.user,
         })
@@ -73,10 +69,7 @@ impl VisitorRecord {
 
 impl SessionRecord {
     pub(crate) fn session(self) -> Option<Session> {
-        let company = match self.company {
-            None => None,
-            Some(name) => Some(Company::parse(&name).ok()?),
-        };
+        let company = optional(self.company, |name| Company::parse(name).ok())?;
         let visitor = match self.visitor {
             None => None,
             // A visitor without a company must not become access to all companies.
@@ -125,23 +118,11 @@ impl Kind for SessionRecord {
 pub(crate) struct SessionEnded(pub(crate) SessionId);
 
 impl Kind for SessionEnded {
-    const KINDS: &'static [u8] = &[33];
     const NAME: &'static str = "ends of sessions";
     const CLASS: Class = Class::Other;
     const GRANTS_RIGHTS: bool = false;
 
-    fn kind(&self) -> u8 {
-        33
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        codec::encode_into(out, &self.0.bits());
-    }
-
-    fn decode(_: u8, payload: &[u8]) -> Option<Self> {
-        codec::decode(payload).map(|bits| Self(SessionId::from_bits(bits)))
-    }
-
+    encoded_as_id!(33, SessionId);
     not_indexed!();
     begins_no_delivery!();
     complete_if_decoded!();
@@ -160,6 +141,7 @@ impl Kind for SessionEnded {
 mod tests {
     use super::*;
     use crate::core::time::Timestamp;
+    use crate::model::record::codec;
 
     fn session() -> Session {
         Session {

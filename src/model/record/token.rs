@@ -7,9 +7,9 @@ use crate::core::id::TokenId;
 use crate::core::time::Timestamp;
 use crate::core::token::{Role, Token, TokenHash};
 use crate::model::keys;
-use crate::model::record::codec::{self, Word as _, at, versioned};
+use crate::model::record::codec::{Word as _, at, optional, versioned};
 use crate::model::record::kind::{
-    Class, Kind, Target, begins_no_delivery, complete_if_decoded, encoded_as_itself, kept_by_the_view,
+    Class, Kind, Target, begins_no_delivery, complete_if_decoded, encoded_as_id, encoded_as_itself, kept_by_the_view,
     kept_until_oldest, not_indexed, nothing_personal,
 };
 
@@ -46,11 +46,7 @@ impl TokenRecord {
         Some(Token {
             id: TokenId::from_bits(self.id),
             role: Role::read(&self.role)?,
-            // An unreadable company must not become access to all companies.
-            company: match self.company {
-                None => None,
-                Some(name) => Some(Company::parse(&name).ok()?),
-            },
+            company: optional(self.company, |name| Company::parse(name).ok())?,
             description: self.description,
             created_at: at(self.created_at),
             expires_at: self.expires_at.map(at),
@@ -90,23 +86,11 @@ impl Kind for TokenRecord {
 pub(crate) struct TokenRevoked(pub(crate) TokenId);
 
 impl Kind for TokenRevoked {
-    const KINDS: &'static [u8] = &[18];
     const NAME: &'static str = "revocations of tokens";
     const CLASS: Class = Class::Other;
     const GRANTS_RIGHTS: bool = false;
 
-    fn kind(&self) -> u8 {
-        18
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        codec::encode_into(out, &self.0.bits());
-    }
-
-    fn decode(_: u8, payload: &[u8]) -> Option<Self> {
-        codec::decode(payload).map(|bits| Self(TokenId::from_bits(bits)))
-    }
-
+    encoded_as_id!(18, TokenId);
     not_indexed!();
     begins_no_delivery!();
     complete_if_decoded!();
