@@ -6,10 +6,11 @@ use std::time::SystemTime;
 use clap::Args;
 use serde::Deserialize;
 
+use super::call::plain;
 use super::client::Client;
 use super::connection::Connection;
 use super::exit::Failure;
-use super::following::Listed;
+use super::following::{Listed, Printing};
 use super::log::optional_time;
 use super::table::{Column, Layout};
 use crate::core::time::Timestamp;
@@ -28,17 +29,8 @@ Examples:
 
 With --json each entry is one line, with everything the daemon tells of it.")]
 pub(super) struct Audit {
-    /// Continue with new entries until interrupted
-    #[arg(long, short)]
-    follow: bool,
-
-    /// How many of the latest entries
-    #[arg(long, short = 'n', value_name = "N", default_value_t = 50)]
-    limit: usize,
-
-    /// Print each entry as a line of JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    printing: Printing,
 
     #[command(flatten)]
     filter: Filter,
@@ -103,10 +95,9 @@ fn layout() -> Layout {
 impl Entry {
     /// The cells of [`layout`].
     fn cells(&self) -> [String; 5] {
-        let created = self.created.get(..19).unwrap_or(&self.created).replace('T', " ");
         let who = self.actor.name.clone().unwrap_or_else(|| self.actor.kind.clone());
         let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-        [created, self.action.clone(), who, or_none(&self.actor.address), or_none(&self.subject)]
+        [plain(&self.created), self.action.clone(), who, or_none(&self.actor.address), or_none(&self.subject)]
     }
 }
 
@@ -114,9 +105,8 @@ impl Audit {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
         let client = Client::new(&self.connection)?;
         let now = Timestamp::from(SystemTime::now());
-        let Self { follow, limit, json, filter, .. } = self;
-        let filter = filter.parameters(now)?;
-        let listed = Listed { path: "/v1/audit", filter, layout: layout(), limit, follow, json, client: &client };
+        let filter = self.filter.parameters(now)?;
+        let listed = Listed { path: "/v1/audit", filter, layout: layout(), printing: self.printing, client: &client };
         listed.run(now, Entry::cells, out)
     }
 }

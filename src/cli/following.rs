@@ -4,6 +4,7 @@ use std::io::Write;
 use std::thread;
 use std::time::Duration;
 
+use clap::Args;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -23,6 +24,22 @@ const PAGE: usize = 200;
 /// Maximum entries printed between two polls.
 const CATCH_UP_MOST: usize = 10_000;
 
+/// The options of every command that prints such a list.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct Printing {
+    /// Continue with new entries until interrupted
+    #[arg(long, short)]
+    follow: bool,
+
+    /// How many of the latest entries
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 50)]
+    limit: usize,
+
+    /// Print each entry as a line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
 /// A list, and how its entries are printed.
 pub(super) struct Listed<'l> {
     /// The path of the list.
@@ -31,12 +48,8 @@ pub(super) struct Listed<'l> {
     pub(super) filter: Vec<(&'static str, String)>,
     /// The columns.
     pub(super) layout: Layout,
-    /// The most entries to begin with.
-    pub(super) limit: usize,
-    /// Whether to continue with new entries.
-    pub(super) follow: bool,
-    /// Whether to print JSON.
-    pub(super) json: bool,
+    /// Which of its entries, and how.
+    pub(super) printing: Printing,
     /// Where they are requested.
     pub(super) client: &'l Client,
 }
@@ -60,15 +73,15 @@ impl Listed<'_> {
         out: &mut dyn Write,
     ) -> Result<(), Failure> {
         // At least one, even if none is printed: it marks where new entries begin.
-        let latest = self.latest(self.limit.max(1))?;
+        let latest = self.latest(self.printing.limit.max(1))?;
         let mut follower = Follower::new(now, &latest)?;
-        if !self.json {
-            let nothing = latest.is_empty() && !self.follow;
+        if !self.printing.json {
+            let nothing = latest.is_empty() && !self.printing.follow;
             let head = || self.layout.head();
             writeln!(out, "{}", if nothing { "There are no such entries.".to_owned() } else { head() })?;
         }
-        self.write(&latest[..latest.len().min(self.limit)], &cells, out)?;
-        if !self.follow {
+        self.write(&latest[..latest.len().min(self.printing.limit)], &cells, out)?;
+        if !self.printing.follow {
             return Ok(());
         }
         let mut away = false;
@@ -91,7 +104,11 @@ impl Listed<'_> {
         out: &mut dyn Write,
     ) -> Result<(), Failure> {
         for raw in entries.iter().rev() {
-            let line = if self.json { safe_json(raw.get()) } else { self.layout.line(&cells(&read::<T>(raw.get())?)) };
+            let line = if self.printing.json {
+                safe_json(raw.get())
+            } else {
+                self.layout.line(&cells(&read::<T>(raw.get())?))
+            };
             writeln!(out, "{line}")?;
         }
         Ok(out.flush()?)

@@ -6,10 +6,11 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 use serde::Deserialize;
 
+use super::call::plain;
 use super::client::Client;
 use super::connection::Connection;
 use super::exit::Failure;
-use super::following::Listed;
+use super::following::{Listed, Printing};
 use super::table::{Column, Layout};
 use crate::core::time::{Timestamp, parse_duration};
 
@@ -28,17 +29,8 @@ Examples:
 
 With --json each entry is one line, with everything the daemon tells of it.")]
 pub(super) struct Log {
-    /// Continue with new entries until interrupted
-    #[arg(long, short)]
-    follow: bool,
-
-    /// How many of the latest entries
-    #[arg(long, short = 'n', value_name = "N", default_value_t = 50)]
-    limit: usize,
-
-    /// Print each entry as a line of JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    printing: Printing,
 
     #[command(flatten)]
     filter: Filter,
@@ -128,7 +120,7 @@ impl Entry {
             (None, Some(error)) => error.clone(),
             (None, None) => "-".to_owned(),
         };
-        let created = self.created.get(..19).unwrap_or(&self.created).replace('T', " ");
+        let created = plain(&self.created);
         let attempt = match (self.test, self.attempt) {
             (true, _) => "test".to_owned(),
             (false, 0) => "-".to_owned(),
@@ -148,9 +140,8 @@ impl Log {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
         let client = Client::new(&self.connection)?;
         let now = Timestamp::from(SystemTime::now());
-        let Self { follow, limit, json, filter, .. } = self;
-        let filter = filter.parameters(now)?;
-        let listed = Listed { path: "/v1/log", filter, layout: layout(), limit, follow, json, client: &client };
+        let filter = self.filter.parameters(now)?;
+        let listed = Listed { path: "/v1/log", filter, layout: layout(), printing: self.printing, client: &client };
         listed.run(now, Entry::cells, out)
     }
 }
@@ -161,26 +152,23 @@ fn millis(length: Duration) -> u64 {
 
 impl Filter {
     /// The query parameters of the given options.
-    fn parameters(&self, now: Timestamp) -> Result<Vec<(&'static str, String)>, Failure> {
-        let words = [
-            ("company", &self.company),
-            ("domain", &self.domain),
-            ("subscription", &self.subscription),
-            ("event", &self.event),
-            ("status", &self.status),
-            ("response", &self.response),
-            ("call", &self.call),
-            ("phone", &self.phone),
+    fn parameters(self, now: Timestamp) -> Result<Vec<(&'static str, String)>, Failure> {
+        let since = optional_time("since", &self.since, now)?;
+        let until = optional_time("until", &self.until, now)?;
+        let given = [
+            ("company", self.company),
+            ("domain", self.domain),
+            ("subscription", self.subscription),
+            ("event", self.event),
+            ("status", self.status),
+            ("response", self.response),
+            ("call", self.call),
+            ("phone", self.phone),
+            ("since", since),
+            ("until", until),
+            ("test", self.test.map(|test| test.to_string())),
         ];
-        let mut parameters: Vec<(&'static str, String)> =
-            words.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect();
-        for (name, value) in [("since", &self.since), ("until", &self.until)] {
-            if let Some(text) = value {
-                parameters.push((name, time(name, text, now)?));
-            }
-        }
-        parameters.extend(self.test.map(|test| ("test", test.to_string())));
-        Ok(parameters)
+        Ok(given.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
     }
 }
 
