@@ -28,13 +28,13 @@ impl Filter {
         Self(vec![0; (keys * BITS_PER_KEY).div_ceil(8)])
     }
 
-    /// As it was [stored](Self::bytes).
+    /// As it was [stored](Self::into_bytes).
     pub(super) const fn from_bytes(bytes: Vec<u8>) -> Self {
         Self(bytes)
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.0
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.0
     }
 
     /// Bytes and bits of a key. Kirsch and Mitzenmacher, 'Less Hashing, Same Performance': two halves of one hash
@@ -75,7 +75,7 @@ mod tests {
         let key = |number: usize| stored(&crate::model::keys::call("acme", &number.to_string()));
         let mut filter = Filter::for_keys(KEYS);
         (0..KEYS).for_each(|number| filter.add(&key(number)));
-        let filter = Filter::from_bytes(filter.bytes().to_vec());
+        let filter = Filter::from_bytes(filter.into_bytes());
         assert!(is_filtered(&key(1)) && (0..KEYS).all(|number| filter.may_have(&key(number))));
         let passed = (KEYS..2 * KEYS).filter(|number| filter.may_have(&key(*number))).count();
         assert!(passed < KEYS / 50, "{passed} false positives of {KEYS}");

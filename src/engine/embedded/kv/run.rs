@@ -39,8 +39,11 @@ impl Run {
             bytes.extend_from_slice(&db.get(index_key(meta.id, number))?.ok_or_else(unreadable)?);
         }
         let index = record::decode::<Index>(&bytes).filter(|index| index.firsts.len() == index.begins.len());
-        let Index { firsts, begins, filter } = index.ok_or_else(unreadable)?;
-        Ok(Self { meta, firsts, begins, filter: Filter::from_bytes(filter) })
+        Ok(Self::of(meta, index.ok_or_else(unreadable)?))
+    }
+
+    fn of(meta: Meta, Index { firsts, begins, filter }: Index) -> Self {
+        Self { meta, firsts, begins, filter: Filter::from_bytes(filter) }
     }
 
     pub(super) const fn meta(&self) -> &Meta {
@@ -214,12 +217,11 @@ impl RunWriter {
         if self.builder.len() > 0 {
             self.end_block();
         }
-        let (firsts, begins, filter) = (self.firsts.clone(), self.begins.clone(), self.filter.bytes().to_vec());
-        let index = record::encode(&Index { firsts, begins, filter });
-        for piece in index.chunks(BLOCK_BYTES) {
+        let index = Index { firsts: self.firsts, begins: self.begins, filter: self.filter.into_bytes() };
+        for piece in record::encode(&index).chunks(BLOCK_BYTES) {
             self.out.push((index_key(self.meta.id, self.meta.index), piece.to_vec()));
             self.meta.index += 1;
         }
-        (Run { meta: self.meta, firsts: self.firsts, begins: self.begins, filter: self.filter }, self.out)
+        (Run::of(self.meta, index), self.out)
     }
 }
