@@ -5,7 +5,8 @@
 //! data, and as one of a hundred of the same event, which share that. The events are the samples of a finished call, and
 //! of a long SMS conversation (200 messages); the last expression is as long as one may be.
 //!
-//! `cargo bench --bench filter`; the wanted limit is 5 µs.
+//! `cargo bench --bench filter`; the wanted limit is 5 µs. Reading the members of a long conversation takes longer, by its
+//! length, once for an event, whatever the number of filters that look into it.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -81,15 +82,19 @@ fn main() {
         "{:<60} {:>14} {:>14} {:>14}",
         "nanoseconds for a decision", "finished call", "of a hundred", "conversation"
     );
-    let mut slowest: f64 = 0.0;
+    let mut slowest = [0.0_f64; 3];
     for source in expressions {
         let filter = Filter::parse(source).expect("an expression");
         let (call, sms) = (finished_call(), conversation());
         nanos(&filter, &call, 1);
         let figures = [nanos(&filter, &call, 1), nanos(&filter, &call, OF_ONE_EVENT), nanos(&filter, &sms, 1)];
-        slowest = figures.into_iter().fold(slowest, f64::max);
+        slowest = std::array::from_fn(|at| slowest[at].max(figures[at]));
         let name: String = source.chars().take(58).collect();
         println!("{name:<60} {:>14.0} {:>14.0} {:>14.0}", figures[0], figures[1], figures[2]);
     }
-    println!("the slowest takes {:.2} of the {} µs that it may", slowest / WANTED_NANOS, WANTED_NANOS / 1_000.0);
+    let [call, hundred, sms] = slowest.map(|nanos| nanos / WANTED_NANOS);
+    println!(
+        "{:<60} {call:>14.2} {hundred:>14.2} {sms:>14.2}",
+        format!("the slowest, as a part of {} µs", WANTED_NANOS / 1_000.0)
+    );
 }
