@@ -6,13 +6,12 @@ use std::time::SystemTime;
 use clap::Args;
 use serde::Deserialize;
 
-use super::call::plain;
 use super::client::Client;
 use super::connection::Connection;
 use super::exit::Failure;
 use super::following::{Listed, Printing};
-use super::log::optional_time;
 use super::table::{Column, Layout};
+use super::time::{optional_time, plain};
 use crate::core::time::Timestamp;
 
 /// Print who changed what, and who looked at which secret

@@ -13,6 +13,7 @@ use super::listing::{self, Listing};
 use super::log::Entry;
 use super::table::{Column, WIDTH};
 use super::text::{cut, safe, wrap};
+use super::time::plain;
 use crate::core::path::segment;
 
 /// Width of the time column, and indentation of what follows.
@@ -167,11 +168,6 @@ impl Call {
         };
         listing::print(&items, self.json, columns, row, "There are no such calls.", out)
     }
-}
-
-/// A time without fractions of a second.
-pub(super) fn plain(time: &str) -> String {
-    time.get(..19).unwrap_or(time).replace('T', " ")
 }
 
 /// Words with their frequencies, in order of first appearance: `3 delivered, 1 failed`.

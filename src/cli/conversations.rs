@@ -5,13 +5,13 @@ use std::io::Write;
 use clap::Args;
 use serde::Deserialize;
 
-use super::call::plain;
 use super::client::{Client, read, with_query};
 use super::connection::Connection;
 use super::exit::Failure;
 use super::listing::{self, Listing};
 use super::table::{Column, WIDTH};
 use super::text::{cut, number_of, safe, wrap};
+use super::time::plain;
 use crate::core::path::segment;
 
 /// Indentation of a message's text.

@@ -9,9 +9,9 @@ use serde_json::value::RawValue;
 
 use super::client::{Client, Page, read, with_query};
 use super::exit::Failure;
-use super::log::optional_time;
 use super::table::{Column, Table};
 use super::text::json_list;
+use super::time::optional_time;
 use crate::core::time::Timestamp;
 
 /// The filters of `call` and `conversations`, and the limit.

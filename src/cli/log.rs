@@ -1,18 +1,18 @@
 //! `log`: the attempts, oldest first, newest last.
 
 use std::io::Write;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use clap::Args;
 use serde::Deserialize;
 
-use super::call::plain;
 use super::client::Client;
 use super::connection::Connection;
 use super::exit::Failure;
 use super::following::{Listed, Printing};
 use super::table::{Column, Layout};
-use crate::core::time::{Timestamp, parse_duration};
+use super::time::{optional_time, plain};
+use crate::core::time::Timestamp;
 
 /// Print the log of attempts
 #[derive(Debug, Args)]
@@ -146,10 +146,6 @@ impl Log {
     }
 }
 
-fn millis(length: Duration) -> u64 {
-    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
-}
-
 impl Filter {
     /// The query parameters of the given options.
     fn parameters(self, now: Timestamp) -> Result<Vec<(&'static str, String)>, Failure> {
@@ -170,24 +166,6 @@ impl Filter {
         ];
         Ok(given.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
     }
-}
-
-/// As [`time`], if there is a `text`.
-pub(super) fn optional_time(name: &str, text: &Option<String>, now: Timestamp) -> Result<Option<String>, Failure> {
-    text.as_deref().map(|text| time(name, text, now)).transpose()
-}
-
-/// `text` as a point in time: itself, or a duration before `now`.
-pub(super) fn time(name: &str, text: &str, now: Timestamp) -> Result<String, Failure> {
-    if let Ok(at) = Timestamp::parse(text) {
-        return Ok(at.to_string());
-    }
-    let ago = parse_duration(text).map_err(|_| {
-        Failure::usage(format!(
-            "--{name} must be a time such as 2026-11-23T09:30:00Z or a duration such as 24h, not `{text}`"
-        ))
-    })?;
-    Ok(Timestamp::from_millis(now.millis().saturating_sub(millis(ago))).to_string())
 }
 
 #[cfg(test)]

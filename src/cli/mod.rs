@@ -40,6 +40,7 @@ mod store;
 mod subscription;
 mod table;
 mod text;
+mod time;
 mod token;
 mod verify;
 

@@ -10,9 +10,9 @@ use serde::Deserialize;
 use super::client::{Client, read, with_query};
 use super::connection::Connection;
 use super::exit::Failure;
-use super::log::optional_time;
 use super::table::{Column, Table};
 use super::text::{number_of, safe};
+use super::time::optional_time;
 use crate::core::time::Timestamp;
 
 /// Length of a bar, in columns.

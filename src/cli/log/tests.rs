@@ -40,14 +40,6 @@ fn entries_are_lines_of_80_columns() {
 }
 
 #[test]
-fn times_are_given_as_such_or_as_so_long_ago() {
-    let now = Timestamp::parse("2026-11-23T10:00:00Z").unwrap();
-    assert_eq!(time("since", "24h", now).as_deref(), Ok("2026-11-22T10:00:00.000Z"));
-    assert_eq!(time("since", "2026-11-23T09:30:00+01:00", now).as_deref(), Ok("2026-11-23T08:30:00.000Z"));
-    assert!(time("until", "yesterday", now).unwrap_err().message.starts_with("--until must be"));
-}
-
-#[test]
 fn only_filters_that_were_given_are_sent() {
     let now = Timestamp::ZERO;
     assert_eq!(Filter::default().parameters(now), Ok(Vec::new()));

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::super::client::{Client, read, subscription_path};
 use super::super::exit::Failure;
-use super::super::log::time;
+use super::super::time::time;
 use crate::core::time::Timestamp;
 
 /// Deliver a webhook's events of a time range once more
