@@ -9,7 +9,7 @@ use super::client::Client;
 use super::connection::Connection;
 use super::exit::Failure;
 use super::following::{Listed, Printing};
-use super::table::{Column, Layout};
+use super::table::Column;
 use super::time::{Here, plain};
 
 /// Print who changed what, and who looked at which secret
@@ -78,23 +78,21 @@ struct Actor {
     address: Option<String>,
 }
 
-/// The columns; the ids of subjects are not cut off.
-fn layout() -> Layout {
-    Layout::fixed(&[
-        (Column::text("CREATED (UTC)"), 19),
-        (Column::text("ACTION"), 26),
-        (Column::text("WHO"), 20),
-        (Column::text("FROM"), 15),
-        (Column::text("WHAT"), 30),
-    ])
-}
+/// The columns.
+const COLUMNS: [(Column, usize); 5] = [
+    (Column::text("CREATED (UTC)"), 19),
+    (Column::text("ACTION"), 26),
+    (Column::elastic("WHO"), 20),
+    (Column::id("WHAT"), 30),
+    (Column::text("FROM"), 15),
+];
 
 impl Entry {
-    /// The cells of [`layout`].
+    /// The cells of [`COLUMNS`].
     fn cells(&self) -> [String; 5] {
         let who = self.actor.name.clone().unwrap_or_else(|| self.actor.kind.clone());
         let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-        [plain(&self.created), self.action.clone(), who, or_none(&self.actor.address), or_none(&self.subject)]
+        [plain(&self.created), self.action.clone(), who, or_none(&self.subject), or_none(&self.actor.address)]
     }
 }
 
@@ -103,7 +101,7 @@ impl Audit {
         let client = Client::new(&self.connection)?;
         let here = Here::of_machine();
         let filter = self.filter.parameters(&here)?;
-        let listed = Listed { path: "/v1/audit", filter, layout: layout(), printing: self.printing, client: &client };
+        let listed = Listed { path: "/v1/audit", filter, columns: &COLUMNS, printing: self.printing, client: &client };
         listed.run(here.now, Entry::cells, out)
     }
 }
@@ -134,6 +132,6 @@ mod tests {
         let text = r#"{"created":"2026-11-23T09:30:00.123Z","action":"token.create","actor":{"kind":"token","id":"tok_1",
                        "name":null,"via":"api","address":"192.0.2.7"},"subject":null,"before":{},"after":{}}"#;
         let entry: Entry = serde_json::from_str(text).unwrap();
-        assert_eq!(entry.cells(), ["2026-11-23 09:30:00", "token.create", "token", "192.0.2.7", "-"]);
+        assert_eq!(entry.cells(), ["2026-11-23 09:30:00", "token.create", "token", "-", "192.0.2.7"]);
     }
 }

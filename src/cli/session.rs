@@ -76,7 +76,7 @@ impl Session {
 
 fn list(which: &OfCompany, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
     let columns = [
-        Column::text("ID"),
+        Column::id("ID"),
         Column::text("BY"),
         Column::text("ROLE"),
         Column::elastic("COMPANY"),
@@ -90,5 +90,5 @@ fn list(which: &OfCompany, client: &Client, out: &mut dyn Write) -> Result<(), F
         let used = brief.last_used_at.get(..16).unwrap_or_default().replace('T', " ");
         [brief.id, brief.kind, brief.role.unwrap_or_default(), company, brief.user.unwrap_or_default(), used]
     };
-    listing::print(&which.fetch(client, "/v1/sessions")?, which.json, columns, row, "Nobody is signed in.", out)
+    listing::print(&which.fetch(client, "/v1/sessions")?, which.format, columns, row, "Nobody is signed in.", out)
 }

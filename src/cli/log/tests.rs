@@ -1,6 +1,6 @@
 use super::*;
 use crate::cli::client::read;
-use crate::cli::table::WIDTH;
+use crate::cli::table::{Layout, WIDTH};
 use crate::cli::text::width;
 use crate::core::time::Timestamp;
 
@@ -10,7 +10,7 @@ fn entry(text: &str) -> Entry {
 
 #[test]
 fn entries_are_lines_of_80_columns() {
-    let layout = layout();
+    let layout = Layout::fixed(&COLUMNS, Some(WIDTH));
     let cases = [
         (
             r#"{"id":"att_1","created":"2026-11-23T09:30:00.123Z","event":"call.smsfollowup","status":"delivered","response":200,"error":null,"duration_ms":12,"attempt":1}"#,

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::super::client::{Client, read, subscription_path};
 use super::super::exit::Failure;
+use super::super::text::number_of;
 use super::super::time::Here;
 
 /// Deliver a webhook's events of a time range once more
@@ -18,6 +19,7 @@ receivers recognise what they have had; a few at a time, so that new events
 do not wait behind them.
 
 Examples:
+  hookswitch subscription replay sub_01… --since 24h --dry-run
   hookswitch subscription replay sub_01… --since 24h
   hookswitch subscription replay sub_01… --since 2026-11-23T09:00:00Z \\
       --until 2026-11-23T12:00:00Z --failed --events call.missed")]
@@ -40,6 +42,10 @@ pub(super) struct Replay {
     /// Only what was given up (dead letters)
     #[arg(long)]
     failed: bool,
+
+    /// Only say how many there would be
+    #[arg(long)]
+    dry_run: bool,
 
     /// Print the daemon's reply as JSON
     #[arg(long)]
@@ -83,12 +89,16 @@ impl Replay {
         if !self.events.is_empty() {
             body["events"] = json!(self.events);
         }
+        if self.dry_run {
+            body["dry_run"] = json!(true);
+        }
         let reply = client.post(&format!("{}/replay", subscription_path(&self.id)), &body.to_string())?;
         if self.json {
             return Ok(writeln!(out, "{}", reply.trim_end())?);
         }
         let Queued { queued } = read(&reply)?;
         let message = match queued {
+            _ if self.dry_run => format!("{} would be delivered once more", number_of(queued, "event")),
             1 => "1 delivery is put back into the queue".to_owned(),
             _ => format!("{queued} deliveries are put back into the queue, a few at a time"),
         };

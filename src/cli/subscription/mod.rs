@@ -202,6 +202,10 @@ struct Brief {
     disabled_reason: Option<String>,
     #[serde(default)]
     waiting: u64,
+    #[serde(default)]
+    company: String,
+    #[serde(default)]
+    description: String,
 }
 
 impl Subscription {
@@ -260,18 +264,21 @@ impl Add {
 
 fn list(which: &OfCompany, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
     let columns = [
-        Column::text("ID"),
+        Column::id("ID"),
         Column::elastic("URL"),
         Column::elastic("EVENTS"),
-        Column::text("STATE"),
+        Column::state("STATE"),
         Column::number("WAITING"),
+        Column::text("COMPANY").further(),
+        Column::text("DESCRIPTION").further(),
     ];
     let row = |brief: Brief| {
         let state = if brief.enabled { "enabled" } else { "disabled" };
-        [brief.id, brief.url, brief.events.join(","), state.to_owned(), brief.waiting.to_string()]
+        let waiting = brief.waiting.to_string();
+        [brief.id, brief.url, brief.events.join(","), state.to_owned(), waiting, brief.company, brief.description]
     };
     let none = "There are no subscriptions. Register one with `hookswitch subscription add`.";
-    listing::print(&which.fetch(client, "/v1/subscriptions")?, which.json, columns, row, none, out)
+    listing::print(&which.fetch(client, "/v1/subscriptions")?, which.format, columns, row, none, out)
 }
 
 fn show(One { id, json }: &One, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
