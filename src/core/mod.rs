@@ -30,6 +30,7 @@ pub mod id;
 pub mod invalid;
 pub mod json;
 pub mod mail_address;
+pub mod oidc;
 pub mod own_headers;
 pub mod path;
 pub mod payload;

@@ -36,6 +36,7 @@ const MODULES: &[Module] = &[
     Module { name: "engine", knows: &["core", "model"] },
     Module { name: "store", knows: &["core", "model", "engine"] },
     Module { name: "sender", knows: &["core"] },
+    Module { name: "oidc", knows: &["core", "sender"] },
     Module { name: "dispatch", knows: &["core", "store", "sender"] },
     Module {
         name: "http",
@@ -43,6 +44,7 @@ const MODULES: &[Module] = &[
             "core",
             "config",
             "store",
+            "oidc",
             "sender::probe",
             "sender::transport",
             "sender::Transport",

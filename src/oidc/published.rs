@@ -1,0 +1,106 @@
+//! What the provider publishes: its addresses and its keys, fetched when they are needed and kept for a while.
+//!
+//! One thread fetches at a time; those who waited get what it got. After a failure none asks again at once, so that a
+//! provider that hangs does not hold every thread for its whole time.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use openidconnect::core::CoreProviderMetadata;
+use openidconnect::{
+    ClaimsVerificationError, DiscoveryError, HttpRequest, HttpResponse, IssuerUrl, SignatureVerificationError,
+};
+
+use super::failure::{Failure, Unanswered, Unverified};
+
+/// How long it is kept.
+const KEPT: Duration = Duration::from_secs(3_600);
+/// How long it is used if it cannot be fetched anew.
+const KEPT_AT_MOST: Duration = Duration::from_secs(86_400);
+/// The pause after a failure, and between two fetches because of unknown keys.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// The library's HTTP client.
+pub(super) type Send<'s> = &'s dyn Fn(HttpRequest) -> Result<HttpResponse, Unanswered>;
+
+/// What is known of the provider.
+#[derive(Default)]
+pub(super) struct Published(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    fetched: Option<(Arc<CoreProviderMetadata>, Instant)>,
+    failed: Option<(Failure, Instant)>,
+}
+
+impl Known {
+    fn younger_than(&self, age: Duration, now: Instant) -> Option<Arc<CoreProviderMetadata>> {
+        let (known, since) = self.fetched.as_ref()?;
+        (now.duration_since(*since) < age).then(|| Arc::clone(known))
+    }
+}
+
+impl Published {
+    /// What is known, or what is published now.
+    pub(super) fn get(&self, issuer: &str, send: Send<'_>) -> Result<Arc<CoreProviderMetadata>, Failure> {
+        self.at_most(KEPT, issuer, send)
+    }
+
+    /// What is published now, unless that was asked for just before.
+    pub(super) fn anew(&self, issuer: &str, send: Send<'_>) -> Result<Arc<CoreProviderMetadata>, Failure> {
+        self.at_most(PAUSE, issuer, send)
+    }
+
+    fn at_most(&self, age: Duration, issuer: &str, send: Send<'_>) -> Result<Arc<CoreProviderMetadata>, Failure> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if let Some(young) = known.younger_than(age, now) {
+            return Ok(young);
+        }
+        let old = known.younger_than(KEPT_AT_MOST, now);
+        if let Some((failure, at)) = &known.failed
+            && now.duration_since(*at) < PAUSE
+        {
+            return old.ok_or_else(|| failure.clone());
+        }
+        match fetched(issuer, send) {
+            Ok(new) => {
+                let new = Arc::new(new);
+                *known = Known { fetched: Some((Arc::clone(&new), Instant::now())), failed: None };
+                Ok(new)
+            }
+            Err(failure) => {
+                known.failed = Some((failure.clone(), Instant::now()));
+                old.inspect(|_| {
+                    tracing::warn!("the provider of OpenID Connect: {failure}; what it said before is used")
+                })
+                .ok_or(failure)
+            }
+        }
+    }
+}
+
+fn fetched(issuer: &str, send: Send<'_>) -> Result<CoreProviderMetadata, Failure> {
+    let away = |why: String| Failure::Away(why);
+    let url = IssuerUrl::new(issuer.to_owned()).map_err(|_| away(format!("{issuer} is no URL")))?;
+    let found = CoreProviderMetadata::discover(&url, &|request: HttpRequest| send(request));
+    let place = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+    found.map_err(|error| match error {
+        DiscoveryError::Request(Unanswered(why)) => away(why),
+        DiscoveryError::Response(status, ..) => {
+            away(format!("{place}, or the `jwks_uri` in it, answers {} and not JSON with 200", status.as_u16()))
+        }
+        DiscoveryError::Parse(error) => {
+            away(format!("{place}, or the `jwks_uri` in it, has something else than is wanted at `{}`", error.path()))
+        }
+        DiscoveryError::Validation(why) => away(format!("{place} is of another `issuer`: {why}")),
+        DiscoveryError::UrlParse(_) | DiscoveryError::Other(_) | _ => away(format!("{place} cannot be asked for")),
+    })
+}
+
+/// Whether an ID token was signed by a key that the provider had not published when it was last asked.
+pub(super) fn is_unknown_key(why: &Unverified) -> bool {
+    use ClaimsVerificationError::SignatureVerification;
+    use SignatureVerificationError::NoMatchingKey;
+    matches!(why, Unverified::Claims(SignatureVerification(NoMatchingKey)))
+}
