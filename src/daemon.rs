@@ -192,7 +192,9 @@ impl Daemon {
         let owners = owners.map_err(|error| Fatal::new(Cause::Failed, format!("no thread for mails: {error}")))?;
         let first = FirstToken::new(token.hash, &token.kept_in);
         let services = services(config, store.clone(), transport.clone(), first, dispatcher.gauge(), failed, metrics);
-        let services = Services { provider: provider.clone(), ..services };
+        let mailer = alerts.mailer().clone();
+        let can_mail = Box::new(move || mailer.is_set());
+        let services = Services { provider: provider.clone(), can_mail, ..services };
         let settings = http_settings(config, page, tls.clone());
         let server = http::serve(listener, services, answers, settings, Box::new(fatal(&control, Cause::Bug)));
         let server = server.map_err(|error| Fatal::new(Cause::Failed, error))?;
@@ -460,6 +462,7 @@ fn services(
         transport,
         admin_token,
         provider: None,
+        can_mail: Box::new(|| false),
         default_ordering: config.ordering.default,
         senders: Box::new(move || {
             let (threads, busy) = gauge.senders();

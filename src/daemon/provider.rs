@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use super::fatal::{Cause, Fatal};
-use super::open_files;
 use crate::config::{Config, Oidc, SecretSource};
 use crate::core::address::AddressPolicy;
 use crate::core::hidden::Hidden;
@@ -44,7 +43,8 @@ pub(super) fn transport(config: &Config) -> Result<Transport, Fatal> {
         policy: AddressPolicy::new(everywhere, Vec::new(), false),
         extra_ca: config.network.extra_ca.clone(),
         proxy: config.network.proxy.clone(),
-        idle_most: open_files(config).idle(0),
+        // Each request has a connection of its own.
+        idle_most: 0,
     };
     Transport::new(settings).map_err(|error| Fatal::new(Cause::Configuration, error))
 }

@@ -60,6 +60,8 @@ pub struct Services {
     pub admin_token: FirstToken,
     /// The provider at which people may sign in besides.
     pub provider: Option<Arc<Provider>>,
+    /// Whether mails can be sent: a server is configured.
+    pub can_mail: Box<dyn Fn() -> bool + Send + Sync>,
     /// `[ordering] default`, for subscriptions without their own.
     pub default_ordering: Ordering,
     /// Load of the sender threads.

@@ -435,6 +435,52 @@ mod tests {
         assert!(count(&engine) < 30, "{}", count(&engine));
     }
 
+    fn entry(engine: &InMemory, subject: &str, sign_in: &str) -> MemberEntry {
+        let text = str::to_owned;
+        let (issuer, subject, name) = (text("https://login.example"), text(subject), text("dana@acme.example"));
+        let member = Member { issuer, subject, name, group: text("ops"), role: Role::Admin };
+        let until = engine.now.plus(Duration::from_secs(600));
+        MemberEntry { member, company: None, sign_in: TokenHash::of(sign_in), until }
+    }
+
+    fn came_back(engine: &mut InMemory, entry: &MemberEntry) -> Option<TokenHash> {
+        let opened = engine.decide(|turn| open_for_member(turn, &anyone(), entry.clone(), LIFETIME)).0;
+        opened.unwrap().answer().map(|cookie| TokenHash::of(cookie.expose()))
+    }
+
+    #[test]
+    fn a_sign_in_at_the_provider_opens_one_session_even_when_that_has_ended() {
+        let mut engine = InMemory::new();
+        let first = entry(&engine, "7", "a");
+        let cookie = came_back(&mut engine, &first).unwrap();
+        assert!(lives(&engine, &cookie) && came_back(&mut engine, &first).is_none());
+        let id = lock(&engine.registry).sessions.all()[0].id;
+        engine.decide(|turn| end(turn, &anyone(), id)).0.unwrap();
+        assert!(came_back(&mut engine, &first).is_none() && count(&engine) == 0);
+        // What is remembered goes when its time is up: nobody comes back with it any more.
+        engine.now = engine.now.plus(Duration::from_secs(600));
+        let second = entry(&engine, "7", "b");
+        came_back(&mut engine, &second).unwrap();
+        let left = engine.view.all();
+        let left: Vec<_> = left.keys().filter(|key| key.kind() == ValueKind::SignIn).cloned().collect();
+        assert_eq!(left, [keys::sign_in(second.until, &second.sign_in)]);
+    }
+
+    #[test]
+    fn signing_in_often_at_the_provider_evicts_only_sessions_of_the_same_member() {
+        let mut engine = InMemory::new();
+        let (admin, other) = (open_one(&mut engine, "admin", None), entry(&engine, "8", "other"));
+        let other = came_back(&mut engine, &other).unwrap();
+        let mut all = Vec::new();
+        for number in 0..=MOST_OF_TOKEN {
+            engine.now = engine.now.plus(Duration::from_millis(1));
+            let entry = entry(&engine, "7", &number.to_string());
+            all.push(came_back(&mut engine, &entry).unwrap());
+        }
+        assert!(!lives(&engine, &all[0]) && lives(&engine, &all[1]), "the one idle longest goes");
+        assert!(lives(&engine, &admin) && lives(&engine, &other));
+    }
+
     #[test]
     fn the_number_of_links_is_bounded() {
         let mut engine = InMemory::new();

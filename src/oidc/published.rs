@@ -31,6 +31,8 @@ pub(super) struct Published(Mutex<Known>);
 struct Known {
     fetched: Option<(Arc<CoreProviderMetadata>, Instant)>,
     failed: Option<(Failure, Instant)>,
+    /// When it was last fetched although it was known.
+    renewed: Option<Instant>,
 }
 
 impl Known {
@@ -43,19 +45,23 @@ impl Known {
 impl Published {
     /// What is known, or what is published now.
     pub(super) fn get(&self, issuer: &str, send: Send<'_>) -> Result<Arc<CoreProviderMetadata>, Failure> {
-        self.at_most(KEPT, issuer, send)
+        self.known_or_fetched(false, issuer, send)
     }
 
     /// What is published now, unless that was asked for just before.
     pub(super) fn anew(&self, issuer: &str, send: Send<'_>) -> Result<Arc<CoreProviderMetadata>, Failure> {
-        self.at_most(PAUSE, issuer, send)
+        self.known_or_fetched(true, issuer, send)
     }
 
-    fn at_most(&self, age: Duration, issuer: &str, send: Send<'_>) -> Result<Arc<CoreProviderMetadata>, Failure> {
+    fn known_or_fetched(&self, anew: bool, issuer: &str, send: Send<'_>) -> Result<Arc<CoreProviderMetadata>, Failure> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        if let Some(young) = known.younger_than(age, now) {
+        let renews = anew && known.renewed.is_none_or(|at| now.duration_since(at) >= PAUSE);
+        if let Some(young) = known.younger_than(KEPT, now).filter(|_| !renews) {
             return Ok(young);
+        }
+        if renews {
+            known.renewed = Some(now);
         }
         let old = known.younger_than(KEPT_AT_MOST, now);
         if let Some((failure, at)) = &known.failed
@@ -66,7 +72,7 @@ impl Published {
         match fetched(issuer, send) {
             Ok(new) => {
                 let new = Arc::new(new);
-                *known = Known { fetched: Some((Arc::clone(&new), Instant::now())), failed: None };
+                (known.fetched, known.failed) = (Some((Arc::clone(&new), Instant::now())), None);
                 Ok(new)
             }
             Err(failure) => {

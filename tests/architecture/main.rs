@@ -63,6 +63,7 @@ const MODULES: &[Module] = &[
             "service",
             "store",
             "sender",
+            "oidc",
             "dispatch",
             "http",
         ],
@@ -109,6 +110,7 @@ const RESERVED: &[Reserved] = &[
         places: &["src/http/", "src/cli/receiver/"],
         instead: "stay synchronous: a thread and a channel; only `http` and `cli::receiver` are async",
     },
+    Reserved { words: &["openidconnect"], places: &["src/oidc/"], instead: "ask an `oidc::Provider`" },
     Reserved { words: &["lettre"], places: &["src/mail"], instead: "send a `mail::Letter` by `mail::Mailer`" },
     Reserved {
         words: &["prometheus"],
