@@ -50,8 +50,18 @@ pub(super) enum Unverified {
     NoToken,
     /// The access token is not the one that came with it.
     AccessToken,
+    /// It was issued later than now.
+    Future,
     /// Its claims, or its signature.
     Claims(ClaimsVerificationError),
+}
+
+/// The longest sentence of the library that is shown, in characters: it quotes claims.
+const LINE_MOST: usize = 300;
+
+/// What fits on a line.
+fn line(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(LINE_MOST).collect()
 }
 
 /// For operators. The library's sentences quote claims, but no token.
@@ -60,13 +70,16 @@ pub(super) fn not_accepted(why: &Unverified) -> Failure {
     match why {
         Unverified::NoToken => Failure::Refused("it answers without an ID token: is `openid` among its scopes?".into()),
         Unverified::AccessToken => refused(&"`at_hash` is not that of the access token"),
+        Unverified::Future => {
+            refused(&"it was issued in the future, so compare the clocks of the provider and of this machine")
+        }
         Unverified::Claims(ClaimsVerificationError::Expired(why)) => {
-            Failure::Expired(format!("its ID token has expired: {}", excerpt(why)))
+            Failure::Expired(format!("its ID token has expired: {}", line(why)))
         }
         Unverified::Claims(ClaimsVerificationError::SignatureVerification(why)) => {
-            refused(&format!("its signature: {}", excerpt(&why.to_string())))
+            refused(&format!("its signature: {}", line(&why.to_string())))
         }
-        Unverified::Claims(why) => refused(&excerpt(&why.to_string())),
+        Unverified::Claims(why) => refused(&line(&why.to_string())),
     }
 }
 

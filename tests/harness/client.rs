@@ -24,7 +24,7 @@ impl Reply {
     }
 
     /// All values of a header.
-    pub(crate) fn headers<'r>(&'r self, name: &str) -> impl Iterator<Item = &'r str> + use<'r, '_> {
+    pub(crate) fn headers<'r>(&'r self, name: &'r str) -> impl Iterator<Item = &'r str> {
         let all = self.message.headers.iter().filter(move |(given, _)| given.eq_ignore_ascii_case(name));
         all.map(|(_, value)| value.as_str())
     }

@@ -245,7 +245,7 @@ fn id_token(state: &State, issuer: &str, nonce: &str, claims: &Value) -> String 
     match state.lie {
         Lie::Unsigned => format!("{signed}."),
         Lie::Signature => {
-            all["groups"] = json!(["ops"]);
+            all["sub"] = json!("somebody-else");
             format!("{head}.{}.{}", encoded(all.to_string()), encoded(signature))
         }
         _ => format!("{signed}.{}", encoded(signature)),
