@@ -8,7 +8,8 @@ use super::access::{Access, Identity};
 use super::context::{RequestContext, Services};
 use super::origin;
 use super::problem::Problem;
-use crate::core::session::{Session, SignedInBy};
+use crate::core::event::Company;
+use crate::core::session::{Member, Session, SignedInBy};
 use crate::core::token::{Role, TokenHash};
 
 /// The permissions of `request`, from its token or its session.
@@ -43,11 +44,15 @@ pub(super) fn of_session(services: &Services, session: Session) -> Option<Access
             might_make_it.then(|| Access::of_visitor(id, &hash, company, visitor))
         }
         SignedInBy::Provider(member) => {
-            let allowed = services.provider.as_ref()?.allowed();
-            let still = allowed.still_allows(&member, company.as_ref());
+            let still = is_still_allowed(services, &member, company.as_ref());
             still.then(|| Access::of_member(id, &hash, company, member))
         }
     }
+}
+
+/// Whether the configuration still gives a member's group what their session began with, for `company`.
+pub(super) fn is_still_allowed(services: &Services, member: &Member, company: Option<&Company>) -> bool {
+    services.provider.as_ref().is_some_and(|provider| provider.allowed().still_allows(member, company))
 }
 
 /// The current permissions of the token with this hash. Every path ends here, so a revoked or expired token is

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use hyper::StatusCode;
 use serde::Serialize;
 
+use super::authentication::is_still_allowed;
 use super::body::no_content;
 use super::bridge;
 use super::cursor::{self, List};
@@ -94,6 +95,11 @@ pub(super) fn list(request: &Permitted) -> Result<Reply, Problem> {
     let company = request.access.narrow(company)?;
     let now = (request.services().clock)();
     let mut found = request.services().store.sessions(request.context.lifetime, now);
+    found.retain(|session| {
+        // A session whose rule is gone is over, and stays gone unless the rule comes back.
+        let company = session.company.as_ref();
+        session.member().is_none_or(|member| is_still_allowed(request.services(), member, company))
+    });
     found.retain(|session| {
         page.after.is_none_or(|after| session.id.bits() > after) && (company.is_none() || session.company == company)
     });

@@ -309,6 +309,8 @@ fn a_session_ends_when_its_rule_is_no_longer_configured() {
     dana.get("/webhooks").expect(303);
     dana.get("/v1/subscriptions").expect_problem(&[401]);
     eve.get("/webhooks").expect(200);
+    let listed = daemon.list("/v1/sessions");
+    assert_eq!(json!(listed.iter().map(|one| &one["group"]).collect::<Vec<_>>()), json!(["acme-staff"]));
     let (_, exit) = daemon.stop();
     exit.expect(0);
     let without = Home::clone(&home)

@@ -27,7 +27,7 @@ fn member(name: &str) -> MemberEntry {
     let (issuer, subject, group) = (text("https://login.example/realms/x"), text("u-7"), text("büro"));
     MemberEntry {
         member: Member { issuer, subject, name: text(name), group, role: Role::Read },
-        company: Some(crate::core::event::Company::parse("Büro 電話").unwrap()),
+        company: Some(Company::parse("Büro 電話").unwrap()),
         sign_in: TokenHash::of("a sign-in"),
         until: Timestamp::from_millis(4_000_000_000_000),
     }

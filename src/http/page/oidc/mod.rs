@@ -86,7 +86,9 @@ impl Refusal {
     fn text(self, name: &str) -> String {
         match self {
             Self::Elsewhere => {
-                "This sign-in was not begun in this browser, or another one was begun in it since.".into()
+                "This sign-in was not begun in this browser at this address, or another one was begun in \
+                                it since."
+                    .into()
             }
             Self::Late => "You were away for more than ten minutes, so this sign-in has expired.".into(),
             Self::Used => "This sign-in has been used already: each opens the page once.".into(),
