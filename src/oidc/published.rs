@@ -110,3 +110,84 @@ pub(super) fn is_unknown_key(why: &Unverified) -> bool {
     use SignatureVerificationError::NoMatchingKey;
     matches!(why, Unverified::Claims(SignatureVerification(NoMatchingKey)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    const ISSUER: &str = "https://login.example/x";
+
+    fn document(issuer: &str) -> String {
+        format!(
+            r#"{{"issuer":"{issuer}","authorization_endpoint":"{issuer}/a","token_endpoint":"{issuer}/t",
+            "jwks_uri":"{issuer}/k","response_types_supported":["code"],"subject_types_supported":["public"],
+            "id_token_signing_alg_values_supported":["RS256"]}}"#
+        )
+    }
+
+    /// Counts the documents asked for, and answers each with the next of `answers`; `None` is no answer.
+    fn provider(
+        answers: &RefCell<Vec<Option<String>>>,
+    ) -> impl Fn(HttpRequest) -> Result<HttpResponse, Unanswered> + '_ {
+        move |request| {
+            let is_keys = request.uri().path().ends_with("/k");
+            let body = if is_keys { Some(r#"{"keys":[]}"#.to_owned()) } else { answers.borrow_mut().remove(0) };
+            let body = body.ok_or_else(|| Unanswered(format!("{}: nothing listens there", request.uri())))?;
+            let answer = HttpResponse::new(body.into_bytes());
+            Ok(answer)
+        }
+    }
+
+    fn away(result: Result<Arc<CoreProviderMetadata>, Failure>) -> String {
+        match result.map(drop) {
+            Err(Failure::Away(why)) => why,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_known_is_used_and_a_failure_is_not_repeated_at_once() {
+        let published = Published::default();
+        let answers = RefCell::new(vec![None, Some(document(ISSUER)), Some(document(ISSUER))]);
+        let send = provider(&answers);
+        let why = away(published.get(ISSUER, &send));
+        assert!(
+            why.contains("https://login.example/x/.well-known/openid-configuration: nothing listens there"),
+            "{why}"
+        );
+        assert_eq!(away(published.get(ISSUER, &send)), why);
+        assert_eq!(answers.borrow().len(), 2, "asked once");
+        published.0.lock().unwrap().failed = None;
+        published.get(ISSUER, &send).unwrap();
+        published.get(ISSUER, &send).unwrap();
+        assert_eq!(answers.borrow().len(), 1, "kept");
+        published.anew(ISSUER, &send).unwrap();
+        published.anew(ISSUER, &send).unwrap();
+        assert_eq!(answers.borrow().len(), 0, "fetched anew once in a while");
+    }
+
+    #[test]
+    fn what_was_known_is_used_while_the_provider_is_away() {
+        let published = Published::default();
+        let answers = RefCell::new(vec![Some(document(ISSUER)), None]);
+        let send = provider(&answers);
+        published.get(ISSUER, &send).unwrap();
+        published.anew(ISSUER, &send).unwrap();
+        assert_eq!(answers.borrow().len(), 0);
+    }
+
+    #[test]
+    fn a_provider_that_is_another_or_none_is_said_to_be() {
+        for (body, part) in [
+            (document("https://login.example/y"), "is of another `issuer`"),
+            ("{}".to_owned(), "has something else than is wanted at"),
+            ("<html>".to_owned(), "has something else than is wanted at"),
+        ] {
+            let answers = RefCell::new(vec![Some(body)]);
+            let why = away(Published::default().get(ISSUER, &provider(&answers)));
+            assert!(why.contains(part) && why.contains(ISSUER), "{why}");
+        }
+    }
+}
