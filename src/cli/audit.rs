@@ -1,7 +1,6 @@
 //! `audit`: who changed what, and who looked at which secret; oldest first, newest last.
 
 use std::io::Write;
-use std::time::SystemTime;
 
 use clap::Args;
 use serde::Deserialize;
@@ -11,8 +10,7 @@ use super::connection::Connection;
 use super::exit::Failure;
 use super::following::{Listed, Printing};
 use super::table::{Column, Layout};
-use super::time::{optional_time, plain};
-use crate::core::time::Timestamp;
+use super::time::{Here, plain};
 
 /// Print who changed what, and who looked at which secret
 #[derive(Debug, Args)]
@@ -53,10 +51,10 @@ struct Filter {
     /// … about this subscription
     #[arg(long, value_name = "ID")]
     subscription: Option<String>,
-    /// … from this time on: RFC 3339, or so long ago (24h)
+    /// … from this time on: a date, RFC 3339, or 24h ago
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// … before this time: RFC 3339, or so long ago
+    /// … before this time
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
 }
@@ -103,18 +101,18 @@ impl Entry {
 impl Audit {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
         let client = Client::new(&self.connection)?;
-        let now = Timestamp::from(SystemTime::now());
-        let filter = self.filter.parameters(now)?;
+        let here = Here::of_machine();
+        let filter = self.filter.parameters(&here)?;
         let listed = Listed { path: "/v1/audit", filter, layout: layout(), printing: self.printing, client: &client };
-        listed.run(now, Entry::cells, out)
+        listed.run(here.now, Entry::cells, out)
     }
 }
 
 impl Filter {
     /// The query parameters of the given options.
-    fn parameters(self, now: Timestamp) -> Result<Vec<(&'static str, String)>, Failure> {
-        let since = optional_time("since", &self.since, now)?;
-        let until = optional_time("until", &self.until, now)?;
+    fn parameters(self, here: &Here) -> Result<Vec<(&'static str, String)>, Failure> {
+        let since = here.optional_time("since", &self.since)?;
+        let until = here.optional_time("until", &self.until)?;
         let given = [
             ("company", self.company),
             ("actor", self.actor),

@@ -1,7 +1,6 @@
 //! Lists of the API: the filters that several have in common, and how a list is printed.
 
 use std::io::Write;
-use std::time::SystemTime;
 
 use clap::Args;
 use serde::de::DeserializeOwned;
@@ -11,8 +10,7 @@ use super::client::{Client, Page, read, with_query};
 use super::exit::Failure;
 use super::table::{Column, Table};
 use super::text::json_list;
-use super::time::optional_time;
-use crate::core::time::Timestamp;
+use super::time::Here;
 
 /// The filters of `call` and `conversations`, and the limit.
 #[derive(Debug, Args)]
@@ -24,10 +22,10 @@ pub(super) struct Listing {
     /// … of this lead's phone number
     #[arg(long, conflicts_with = "call_id")]
     phone: Option<String>,
-    /// … from this time on: RFC 3339, or so long ago (24h)
+    /// … from this time on: a date, RFC 3339, or 24h ago
     #[arg(long, value_name = "TIME", conflicts_with = "call_id")]
     since: Option<String>,
-    /// … before this time: RFC 3339, or so long ago
+    /// … before this time
     #[arg(long, value_name = "TIME", conflicts_with = "call_id")]
     until: Option<String>,
     /// … at most this many, the newest
@@ -46,9 +44,9 @@ impl Listing {
         path: &str,
         company: Option<&str>,
     ) -> Result<Vec<Box<RawValue>>, Failure> {
-        let now = Timestamp::from(SystemTime::now());
+        let here = Here::of_machine();
         let limit = self.limit.to_string();
-        let (since, until) = (optional_time("since", &self.since, now)?, optional_time("until", &self.until, now)?);
+        let (since, until) = (here.optional_time("since", &self.since)?, here.optional_time("until", &self.until)?);
         let (mut items, mut cursor) = (Vec::new(), None::<String>);
         // A page may end early when enough was read for one request.
         loop {

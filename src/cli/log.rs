@@ -1,18 +1,18 @@
 //! `log`: the attempts, oldest first, newest last.
 
 use std::io::Write;
-use std::time::SystemTime;
 
 use clap::Args;
 use serde::Deserialize;
 
+use super::choice::one_of;
 use super::client::Client;
 use super::connection::Connection;
 use super::exit::Failure;
 use super::following::{Listed, Printing};
 use super::table::{Column, Layout};
-use super::time::{optional_time, plain};
-use crate::core::time::Timestamp;
+use super::time::{Here, plain};
+use crate::core::attempt::Status;
 
 /// Print the log of attempts
 #[derive(Debug, Args)]
@@ -55,10 +55,10 @@ struct Filter {
     #[arg(long, value_name = "TYPE")]
     event: Option<String>,
     /// … delivered, retrying, failed, expired or cancelled
-    #[arg(long)]
+    #[arg(long, value_parser = one_of!(Status), hide_possible_values = true)]
     status: Option<String>,
     /// … with this status code
-    #[arg(long, value_name = "CODE")]
+    #[arg(long, value_name = "CODE", value_parser = response)]
     response: Option<String>,
     /// … of this call
     #[arg(long, value_name = "CALL_ID")]
@@ -66,10 +66,10 @@ struct Filter {
     /// … of this lead's phone number
     #[arg(long)]
     phone: Option<String>,
-    /// … from this time on: RFC 3339, or so long ago (24h)
+    /// … from this time on: a date, RFC 3339, or 24h ago
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// … before this time: RFC 3339, or so long ago
+    /// … before this time
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
     /// … that are tests (true), or are not (false)
@@ -139,18 +139,18 @@ impl Entry {
 impl Log {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
         let client = Client::new(&self.connection)?;
-        let now = Timestamp::from(SystemTime::now());
-        let filter = self.filter.parameters(now)?;
+        let here = Here::of_machine();
+        let filter = self.filter.parameters(&here)?;
         let listed = Listed { path: "/v1/log", filter, layout: layout(), printing: self.printing, client: &client };
-        listed.run(now, Entry::cells, out)
+        listed.run(here.now, Entry::cells, out)
     }
 }
 
 impl Filter {
     /// The query parameters of the given options.
-    fn parameters(self, now: Timestamp) -> Result<Vec<(&'static str, String)>, Failure> {
-        let since = optional_time("since", &self.since, now)?;
-        let until = optional_time("until", &self.until, now)?;
+    fn parameters(self, here: &Here) -> Result<Vec<(&'static str, String)>, Failure> {
+        let since = here.optional_time("since", &self.since)?;
+        let until = here.optional_time("until", &self.until)?;
         let given = [
             ("company", self.company),
             ("domain", self.domain),
@@ -165,6 +165,16 @@ impl Filter {
             ("test", self.test.map(|test| test.to_string())),
         ];
         Ok(given.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
+    }
+}
+
+/// A status code, or `none`.
+fn response(text: &str) -> Result<String, String> {
+    let is_code = text.parse::<u16>().is_ok_and(|code| (100..=599).contains(&code));
+    if is_code || text == "none" {
+        Ok(text.to_owned())
+    } else {
+        Err("must be a status code such as 404, or `none`".to_owned())
     }
 }
 

@@ -11,6 +11,7 @@ mod audit;
 mod backup;
 mod call;
 mod certificate;
+mod choice;
 mod client;
 mod connection;
 mod conversations;

@@ -29,6 +29,7 @@ pub mod hidden;
 pub mod id;
 pub mod invalid;
 pub mod json;
+pub mod long_members;
 pub mod mail_address;
 pub mod oidc;
 pub mod own_headers;

@@ -2,6 +2,7 @@ use super::*;
 use crate::cli::client::read;
 use crate::cli::table::WIDTH;
 use crate::cli::text::width;
+use crate::core::time::Timestamp;
 
 fn entry(text: &str) -> Entry {
     read(text).unwrap()
@@ -41,9 +42,9 @@ fn entries_are_lines_of_80_columns() {
 
 #[test]
 fn only_filters_that_were_given_are_sent() {
-    let now = Timestamp::ZERO;
-    assert_eq!(Filter::default().parameters(now), Ok(Vec::new()));
+    let here = Here::utc(Timestamp::ZERO);
+    assert_eq!(Filter::default().parameters(&here), Ok(Vec::new()));
     let filter = Filter { status: Some("failed".to_owned()), test: Some(false), ..Filter::default() };
     let wanted = [("status", "failed".to_owned()), ("test", "false".to_owned())];
-    assert_eq!(filter.parameters(now).unwrap(), wanted);
+    assert_eq!(filter.parameters(&here).unwrap(), wanted);
 }

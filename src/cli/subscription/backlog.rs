@@ -1,7 +1,6 @@
 //! `subscription replay` and `subscription discard`: a webhook's queue as a whole.
 
 use std::io::Write;
-use std::time::SystemTime;
 
 use clap::Args;
 use serde::Deserialize;
@@ -9,8 +8,7 @@ use serde_json::{Value, json};
 
 use super::super::client::{Client, read, subscription_path};
 use super::super::exit::Failure;
-use super::super::time::time;
-use crate::core::time::Timestamp;
+use super::super::time::Here;
 
 /// Deliver a webhook's events of a time range once more
 #[derive(Debug, Args)]
@@ -27,7 +25,7 @@ pub(super) struct Replay {
     /// Its id
     id: String,
 
-    /// Accepted from this time on: RFC 3339, or so long ago
+    /// Accepted from this time on: a date, RFC 3339, or 24h ago
     #[arg(long, value_name = "TIME")]
     since: String,
 
@@ -76,11 +74,11 @@ struct Cancelled {
 
 impl Replay {
     pub(super) fn run(self, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
-        let now = Timestamp::from(SystemTime::now());
-        let since = time("since", &self.since, now)?;
+        let here = Here::of_machine();
+        let since = here.time("since", &self.since)?;
         let mut body = json!({"since": since, "only": if self.failed { "failed" } else { "all" }});
         if let Some(until) = self.until {
-            body["until"] = Value::String(time("until", &until, now)?);
+            body["until"] = Value::String(here.time("until", &until)?);
         }
         if !self.events.is_empty() {
             body["events"] = json!(self.events);
