@@ -1,6 +1,10 @@
 //! Signing in at a provider of OpenID Connect: who is let in and as what, everything that must not be taken for it, and how
 //! such a session ends.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use hookswitch::core::oidc::PendingSignIn;
+use hookswitch::core::time::Timestamp;
 use serde_json::{Value, json};
 
 use crate::client::{Client, Reply};
@@ -231,6 +235,16 @@ fn what_somebody_declines_or_a_late_browser_is_said_in_plain_words() {
     let stretched = (until.parse::<u64>().unwrap() + 60_000).to_string();
     browser.cookies.push((cookie.0, cookie.1.replace(&until, &stretched)));
     refused(browser.get(&provider.agreed(&sent, admin())), 403, "was not begun in this browser");
+    // One that comes back too late, and one that claims it has hours.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    for begun in [now - Duration::from_secs(601), now + Duration::from_secs(3_600)] {
+        let begun = Timestamp::from_millis(u64::try_from(begun.as_millis()).unwrap());
+        let pending = PendingSignIn::begin([7; 32], begun, "/webhooks");
+        let mut late = Browser::open(&daemon);
+        late.get("/oidc/login");
+        late.cookies[0].1 = pending.cookie().to_owned();
+        refused(late.get(&format!("/oidc/callback?code=c&state={}", pending.state())), 403, "more than ten minutes");
+    }
     // Nothing but a path of the page follows.
     for then in ["https%3A%2F%2Fevil.example%2Fwebhooks", "%2F%2Fevil.example%2Fwebhooks", "%2Foidc%2Flogin"] {
         let mut browser = Browser::open(&daemon);

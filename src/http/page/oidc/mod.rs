@@ -42,6 +42,9 @@ const QUERY_MOST: usize = 8_192;
 /// `Retry-After` while the provider is away, in seconds.
 const RETRY_SECONDS: u16 = 10;
 
+const ELSEWHERE: &str =
+    "This sign-in was not begun in this browser at this address, or another one was begun in it since.";
+
 /// Why somebody is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Refusal {
@@ -85,11 +88,7 @@ impl Refusal {
     /// In plain words; `name` is what people call the provider.
     fn text(self, name: &str) -> String {
         match self {
-            Self::Elsewhere => {
-                "This sign-in was not begun in this browser at this address, or another one was begun in \
-                                it since."
-                    .into()
-            }
+            Self::Elsewhere => ELSEWHERE.to_owned(),
             Self::Late => "You were away for more than ten minutes, so this sign-in has expired.".into(),
             Self::Used => "This sign-in has been used already: each opens the page once.".into(),
             Self::Declined => {
@@ -115,7 +114,7 @@ impl Refusal {
 struct Returned {
     state: Option<String>,
     code: Option<String>,
-    is_error: bool,
+    error: Option<String>,
     issuer: Option<String>,
 }
 
@@ -126,7 +125,27 @@ impl Returned {
             let mut all = form_urlencoded::parse(query.as_bytes());
             all.find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
         };
-        Self { state: find("state"), code: find("code"), is_error: find("error").is_some(), issuer: find("iss") }
+        Self { state: find("state"), code: find("code"), error: find("error"), issuer: find("iss") }
+    }
+}
+
+/// What an error code of the way back means (RFC 6749 section 4.1.2.1, OpenID Connect Core 1.0 section 3.1.2.6), and what
+/// is shown of it to operators: anybody can send others.
+fn of_error(code: &str) -> (Refusal, &'static str) {
+    match code {
+        "access_denied" => (Refusal::Declined, "access_denied"),
+        "login_required" => (Refusal::Declined, "login_required"),
+        "interaction_required" => (Refusal::Declined, "interaction_required"),
+        "consent_required" => (Refusal::Declined, "consent_required"),
+        "server_error" => (Refusal::Away, "server_error"),
+        "temporarily_unavailable" => (Refusal::Away, "temporarily_unavailable"),
+        "invalid_request" => (Refusal::NotAccepted, "invalid_request"),
+        "invalid_scope" => (Refusal::NotAccepted, "invalid_scope: compare `scopes` in [page.oidc] with what it offers"),
+        "unauthorized_client" => {
+            (Refusal::NotAccepted, "unauthorized_client: this client may not use the code flow there")
+        }
+        "unsupported_response_type" => (Refusal::NotAccepted, "unsupported_response_type"),
+        _ => (Refusal::NotAccepted, "an error of another name, or without a code"),
     }
 }
 
@@ -208,9 +227,13 @@ async fn identified(
     if returned.issuer.is_some_and(|issuer| issuer != provider.issuer()) {
         return Ok(Err(counted(context, peer, Refusal::NotAccepted)));
     }
-    let Some(code) = returned.code.filter(|_| !returned.is_error) else {
-        tracing::info!("a sign-in was declined at the provider of OpenID Connect, from {peer}");
-        return Ok(Err(Refusal::Declined));
+    let code = match (returned.error, returned.code) {
+        (None, Some(code)) => code,
+        (error, _) => {
+            let (refusal, shown) = of_error(error.as_deref().unwrap_or_default());
+            tracing::info!("a sign-in at the provider of OpenID Connect ended with {shown}, from {peer}");
+            return Ok(Err(refusal));
+        }
     };
     let (asked, back) = (Arc::clone(provider), pending.clone());
     let finished = share(context, peer).run(move || asked.finish(&back, &code, now)).await?;
@@ -294,10 +317,19 @@ mod tests {
     #[test]
     fn the_way_back_is_read_by_its_names_and_a_long_one_is_not() {
         let read = Returned::read("code=a%2Fb&state=s&iss=https%3A%2F%2Flogin.example&session_state=x");
-        assert_eq!((read.code.as_deref(), read.state.as_deref(), read.is_error), (Some("a/b"), Some("s"), false));
+        assert_eq!((read.code.as_deref(), read.state.as_deref(), read.error), (Some("a/b"), Some("s"), None));
         assert_eq!(read.issuer.as_deref(), Some("https://login.example"));
-        assert!(Returned::read("error=access_denied&state=s").is_error);
+        assert_eq!(Returned::read("error=access_denied&state=s").error.as_deref(), Some("access_denied"));
         assert!(Returned::read(&format!("state=s&code={}", "x".repeat(QUERY_MOST))).state.is_none());
+    }
+
+    #[test]
+    fn errors_of_the_provider_are_told_apart_and_others_not_repeated() {
+        assert_eq!(of_error("access_denied").0, Refusal::Declined);
+        assert_eq!(of_error("temporarily_unavailable").0, Refusal::Away);
+        assert_eq!(of_error("invalid_scope").0, Refusal::NotAccepted);
+        let (refusal, shown) = of_error("hsk_secret\nforged");
+        assert!(refusal == Refusal::NotAccepted && !shown.contains("hsk"), "{shown}");
     }
 
     #[test]
