@@ -33,6 +33,7 @@ use crate::config::{Config, ConfigError, Keys, StoreEngine};
 use crate::core::id::SubscriptionId;
 use crate::dispatch::{self, Dispatcher, Gauge, Standing};
 use crate::http::{self, FirstToken, Logo, Server, Services, Tls};
+use crate::mail::MailerHandle;
 use crate::metrics::Metrics;
 use crate::oidc::Provider;
 use crate::sender::handshake;
@@ -192,9 +193,7 @@ impl Daemon {
         let owners = owners.map_err(|error| Fatal::new(Cause::Failed, format!("no thread for mails: {error}")))?;
         let first = FirstToken::new(token.hash, &token.kept_in);
         let services = services(config, store.clone(), transport.clone(), first, dispatcher.gauge(), failed, metrics);
-        let mailer = alerts.mailer().clone();
-        let can_mail = Box::new(move || mailer.is_set());
-        let services = Services { provider: provider.clone(), can_mail, ..services };
+        let services = reaching_out(services, provider.clone(), alerts.mailer().clone());
         let settings = http_settings(config, page, tls.clone());
         let server = http::serve(listener, services, answers, settings, Box::new(fatal(&control, Cause::Bug)));
         let server = server.map_err(|error| Fatal::new(Cause::Failed, error))?;
@@ -475,6 +474,11 @@ fn services(
         started: now(),
         clock: Box::new(now),
     }
+}
+
+/// The same with what else of the outside the API needs.
+fn reaching_out(services: Services, provider: Option<Arc<Provider>>, mailer: MailerHandle) -> Services {
+    Services { provider, can_mail: Box::new(move || mailer.is_set()), ..services }
 }
 
 fn flows(gauge: &Gauge, ids: Vec<SubscriptionId>) -> HashMap<SubscriptionId, http::Flow> {

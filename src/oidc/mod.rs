@@ -24,7 +24,7 @@ use openidconnect::{
     AccessTokenHash, AuthType, AuthorizationCode, Client, ClientId, ClientSecret, CsrfToken, EmptyExtraTokenFields,
     EndpointMaybeSet, EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, IdTokenClaims, IdTokenFields, Nonce,
     OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope, StandardErrorResponse,
-    StandardTokenResponse, TokenResponse as _,
+    StandardTokenResponse, TokenResponse as _, TokenUrl, UserInfoUrl,
 };
 use url::Url;
 
@@ -211,8 +211,8 @@ impl Provider {
     fn client(&self, known: &CoreProviderMetadata) -> Result<OidcClient, Failure> {
         let addresses = [
             ("authorization_endpoint", Some(known.authorization_endpoint().url())),
-            ("token_endpoint", known.token_endpoint().map(|url| url.url())),
-            ("userinfo_endpoint", known.userinfo_endpoint().map(|url| url.url())),
+            ("token_endpoint", known.token_endpoint().map(TokenUrl::url)),
+            ("userinfo_endpoint", known.userinfo_endpoint().map(UserInfoUrl::url)),
         ];
         for (name, url) in addresses {
             let good = url.map_or(Ok(()), check_address);

@@ -78,7 +78,7 @@ impl Published {
             Err(failure) => {
                 known.failed = Some((failure.clone(), Instant::now()));
                 old.inspect(|_| {
-                    tracing::warn!("the provider of OpenID Connect: {failure}; what it said before is used")
+                    tracing::warn!("the provider of OpenID Connect: {failure}; what it said before is used");
                 })
                 .ok_or(failure)
             }
