@@ -16,9 +16,9 @@ use crate::core::path::segment;
 /// List and end the sessions of the page
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A session is a browser that signed in with a token, or by a portal link.
-It ends with the token or the link, and by `session_idle` and
-`session_longest` of [page].
+A session is a browser that signed in with a token, by a portal link, or at
+the provider of [page.oidc]. It ends with the token, the link or the rule that
+lets it in, and by `session_idle` and `session_longest` of [page].
 
 Examples:
   hookswitch session list --company acme

@@ -31,6 +31,7 @@ pub mod invalid;
 pub mod json;
 pub mod long_members;
 pub mod mail_address;
+pub mod oidc;
 pub mod own_headers;
 pub mod path;
 pub mod payload;

@@ -314,3 +314,33 @@ fn a_portal_link_and_its_session_on_the_command_line() {
     let refused = talk(&daemon, &["portal-link", "create", "--company", "acme", "--role", "ingest"]).expect(2);
     assert!(refused.stderr.contains("--role"), "{refused:?}");
 }
+
+#[test]
+fn a_webhook_is_copied_to_domains_on_the_command_line() {
+    let daemon = Daemon::start();
+    let original = daemon.subscribe("http://127.0.0.1:9/hook", json!({"domain": "www.acme.example"}));
+    let line = [
+        "subscription",
+        "copy",
+        &original.id,
+        "--to-domain",
+        "shop.acme.example,b.example",
+        "--to-domain",
+        "c.example",
+    ];
+    let said = talk(&daemon, &line).expect(0).stdout;
+    let copies = daemon.list("/v1/subscriptions");
+    let domains = ["b.example", "c.example", "shop.acme.example"];
+    for domain in domains {
+        let copy = copies.iter().find(|one| one["domain"] == domain).unwrap_or_else(|| panic!("{domain}: {copies:?}"));
+        assert!(said.contains(&format!("{}  {domain}\n", copy["id"].as_str().unwrap())), "{said}");
+        assert!(said.contains(&format!("no event of {domain} was posted yet")), "{said}");
+    }
+    assert_eq!(copies.len(), 4);
+    let again = talk(&daemon, &["subscription", "copy", &original.id, "--to-domain", "c.example"]).expect(1);
+    assert!(again.stderr.contains("c.example"), "{again:?}");
+    let line = ["subscription", "copy", &original.id, "--to-domain", "d.example", "--json"];
+    assert_eq!(talk(&daemon, &line).expect(0).json()["items"][0]["domain"], "d.example");
+    let none = talk(&daemon, &["subscription", "copy", &original.id]).expect(2);
+    assert!(none.stderr.contains("--to-domain"), "{none:?}");
+}

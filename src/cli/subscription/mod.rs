@@ -1,6 +1,7 @@
 //! `subscription …`: the registered webhooks.
 
 mod backlog;
+mod copies;
 mod handshake;
 mod settings;
 
@@ -31,6 +32,7 @@ Examples:
       --events call.missed,call.finished --format form
   hookswitch subscription list --company acme
   hookswitch subscription edit sub_01… --events '*' --timeout-ms 5000
+  hookswitch subscription copy sub_01… --to-domain shop.acme.example
   hookswitch subscription disable sub_01…
   hookswitch subscription replay sub_01… --since 2026-11-23T09:00:00Z
   hookswitch subscription secret sub_01…")]
@@ -50,6 +52,7 @@ enum Command {
     /// Show everything about one webhook
     Show(One),
     Edit(Edit),
+    Copy(copies::Copy),
     Remove(Remove),
     /// Enable a webhook: waiting deliveries follow, in order
     Enable(Named),
@@ -216,6 +219,7 @@ impl Subscription {
             Command::List(which) => list(&which, &client, out),
             Command::Show(one) => show(&one, &client, out),
             Command::Edit(command) => command.run(&client, out),
+            Command::Copy(command) => command.run(&client, out),
             Command::Remove(command) => command.run(&client, out),
             Command::Enable(Named { id }) => switch(&client, &id, true, out),
             Command::Disable(Named { id }) => switch(&client, &id, false, out),
