@@ -52,6 +52,7 @@ mod metrics;
 mod moving;
 mod ordering;
 mod page;
+mod pair;
 mod pause;
 #[path = "../harness/platform.rs"]
 mod platform;
@@ -67,6 +68,7 @@ mod random;
 #[path = "../harness/receiver.rs"]
 mod receiver;
 mod reload;
+mod replicas;
 mod retry;
 mod roles;
 mod sealed;

@@ -117,7 +117,7 @@ pub(super) fn lock(connection: &mut Connection) -> Result<Position, postgres::Er
 /// The server's, or that of the connection: then it is unknown whether it is committed.
 pub(super) fn commit_members(connection: &mut Connection, marks: &Marks, channel: &str) -> Result<(), postgres::Error> {
     connection.query(COMMIT_MEMBERS, &[&marks.batch, &marks.node, &marks.fan_outs])?;
-    connection.client().batch_execute(&format!("COMMIT; NOTIFY {channel}, '{:032x}'", marks.node.0))
+    connection.commit(&format!("COMMIT; NOTIFY {channel}, '{:032x}'", marks.node.0))
 }
 
 /// Ends the transaction without changing anything.
@@ -225,6 +225,6 @@ impl Rows {
         )?;
         // Waking others within the transaction would hold a lock of the whole cluster while it is synced.
         let wake = said.wake.as_ref().map(|channel| format!("; NOTIFY {channel}, '{:032x}'", marks.node.0));
-        connection.client().batch_execute(&format!("COMMIT{}", wake.unwrap_or_default()))
+        connection.commit(&format!("COMMIT{}", wake.unwrap_or_default()))
     }
 }

@@ -115,7 +115,7 @@ impl Writer {
         }
         let marks = self.marks();
         self.changes.on_connection(|connection| commit::commit_members(connection, &marks, &self.channel))?;
-        self.batch = marks.batch;
+        (self.batch, self.confirmed) = (marks.batch, marks.batch);
         Ok(())
     }
 

@@ -86,10 +86,9 @@ impl Writer {
         let (last, fan_outs) = members::position(&mut connection, me)?;
         self.changes.set_connection(Some(connection));
         let unread = |(_, refusal): Failed| Refusal(format!("the tables cannot be read: {refusal}"));
-        let made = self.state.unknown.take_if(|unknown| unknown.batch == last);
-        if let Some(unknown) = &made {
-            // Memory is as of that commit, and these attempts are recorded; others have ended since.
-            self.state.results.drain(..unknown.results.min(self.state.results.len()));
+        let made = self.state.unknown.as_ref().is_some_and(|unknown| unknown.batch == last);
+        if made {
+            // Memory is as of that commit.
             self.changes.committed();
             let last_id = self.handler.last_id();
             self.batch = last;
@@ -99,11 +98,18 @@ impl Writer {
             let since = self.batch;
             self.load_as_of(position, &fan_outs).map_err(unread)?;
             // The lanes know nothing of what was not committed, and must hear of what others have.
-            self.batch = since;
-            self.take_over_news(true).map_err(unread)?;
+            (self.batch, self.state.news) = (since, true);
         }
-        self.changes.on_connection(commit::unlock).map_err(unread)?;
-        self.state.unknown = None;
+        // Nothing is answered or sent of what a server that crashed meanwhile may have on its own disk alone. If this fails, too,
+        // all of it is done again.
+        self.changes.on_connection(Connection::commit_nothing).map_err(unread)?;
+        self.confirmed = position.batch;
+        let unknown = self.state.unknown.take();
+        let made = unknown.filter(|_| made);
+        if let Some(unknown) = &made {
+            // These attempts are recorded; others have ended since.
+            self.state.results.drain(..unknown.results.min(self.state.results.len()));
+        }
         // Whoever was away may have been given up by the others.
         self.membership.changed = true;
         Ok(made)

@@ -67,6 +67,9 @@ pub(super) struct Writer {
     pub(super) replicas: i64,
     /// The number of the last commit, of whichever daemon, that memory is as of.
     pub(super) batch: i64,
+    /// The number of the last commit that is known to be where the server is set to have it: what others have committed
+    /// since can be seen, but may not be on the standbys.
+    pub(super) confirmed: i64,
     pub(super) membership: Membership,
     pub(super) state: State,
 }
@@ -93,7 +96,7 @@ pub(super) struct State {
     /// Whether too few standbys were there when it was last asked.
     pub(super) lacking: bool,
     /// Whether others may have committed something.
-    news: bool,
+    pub(super) news: bool,
 }
 
 /// A commit whose outcome is not known.
@@ -380,7 +383,8 @@ impl Writer {
         let (changed, aside) = self.changes.pending();
         let nothing = rows.is_empty() && changed.is_empty() && aside.is_empty();
         let alive = self.state.alive.is_some_and(|last| decided_at.at.duration_since(last) < ALIVE_EVERY);
-        if nothing && alive {
+        // An answer that rests on what another daemon has committed waits for that.
+        if nothing && alive && self.batch == self.confirmed {
             if let Err((_, refusal)) = self.changes.on_connection(commit::unlock) {
                 self.lose(results, None, &refusal.0);
             }
@@ -392,7 +396,7 @@ impl Writer {
         let written = self.changes.on_connection(|connection| rows.commit(connection, &marks, &said, &changed, &aside));
         match written {
             Ok(()) => {
-                self.batch = marks.batch;
+                (self.batch, self.confirmed) = (marks.batch, marks.batch);
                 self.state.alive = Some(Instant::now());
                 self.changes.committed();
                 self.engine.set_durable(marks.last_id);
