@@ -68,6 +68,8 @@ struct Plan {
     events: usize,
     calls: usize,
     seed: u64,
+    /// How many of them are posted at once.
+    batch: usize,
     /// The pause of a producer after each post.
     pace: Duration,
 }
@@ -83,6 +85,7 @@ impl Plan {
             events: events.unwrap_or(1_500),
             calls: number("HOOKSWITCH_CHAOS_CALLS").unwrap_or(if events.is_some() { 2_000 } else { 240 }),
             seed: number("HOOKSWITCH_CHAOS_SEED").unwrap_or(7) as u64,
+            batch: if events.is_some() { 10 } else { 1 },
             pace: if events.is_some() { Duration::ZERO } else { PACE },
         }
     }
@@ -102,6 +105,8 @@ struct Daemons {
     home: Home,
     running: [Mutex<Option<Daemon>>; DAEMONS],
     addresses: RwLock<Vec<SocketAddr>>,
+    /// The one that is frozen, which a load balancer would leave out; another number if none is.
+    frozen: AtomicUsize,
     token: String,
 }
 
@@ -111,12 +116,19 @@ impl Daemons {
         let addresses = RwLock::new(running.iter().map(|daemon| daemon.address).collect());
         let running = running.into_iter().map(|daemon| Mutex::new(Some(daemon))).collect::<Vec<_>>();
         let running = running.try_into().unwrap_or_else(|_| panic!("{DAEMONS} daemons"));
-        Self { token: home.token(), home, running, addresses }
+        Self { token: home.token(), home, running, addresses, frozen: AtomicUsize::new(DAEMONS) }
     }
 
     fn client(&self, index: usize) -> Client {
         let address = self.addresses.read().unwrap_or_else(PoisonError::into_inner)[index];
         Client::new(address, Some(self.token.clone()))
+    }
+
+    /// Any of them; one that is frozen seldom, as whoever posts there waits.
+    fn any(&self, random: &mut Random) -> Client {
+        let first = random.below(DAEMONS);
+        let passes_over = first == self.frozen.load(Ordering::Relaxed) && !random.once_in(20);
+        self.client(if passes_over { (first + 1) % DAEMONS } else { first })
     }
 
     fn replace(&self, index: usize, end: impl FnOnce(Daemon)) {
@@ -154,18 +166,23 @@ fn produce(
 ) -> (Acknowledged, usize) {
     let (mut random, mut acknowledged, mut refused) =
         (Random::new(plan.seed + producer as u64), Acknowledged::new(), 0);
-    for number in 0.. {
-        let used_up = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err();
+    for first in (0..).step_by(plan.batch) {
+        let take = |left: usize| left.checked_sub(plan.batch);
+        let used_up = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err();
         if used_up && all.load(Ordering::Relaxed) {
             return (acknowledged, refused);
         }
-        let (id, body) = (format!("{producer}-{number}"), posted(plan, producer, number).to_string());
-        let headers = [("content-type", "application/json")];
+        let events: Vec<Value> = (first..first + plan.batch).map(|number| posted(plan, producer, number)).collect();
+        let body = events.iter().map(|event| format!("{event}\n")).collect::<String>();
+        let headers = [("content-type", "application/x-ndjson")];
         loop {
-            let client = daemons.client(random.below(DAEMONS));
-            match client.try_request("POST", "/v1/events", &headers, body.as_bytes()) {
+            match daemons.any(&mut random).try_request("POST", "/v1/events", &headers, body.as_bytes()) {
                 Ok(reply) if reply.status == 202 => {
-                    acknowledged.insert(id, reply.json()["id"].as_str().expect("an id").to_owned());
+                    let answers = reply.json();
+                    let answers = answers["events"].as_array().expect("an answer for each").iter();
+                    let ids = events.iter().map(|event| &event["id"]).zip(answers.map(|answer| &answer["id"]));
+                    let text = |id: &Value| id.as_str().expect("an id").to_owned();
+                    acknowledged.extend(ids.map(|(own, id)| (text(own), text(id))));
                     break;
                 }
                 Ok(reply) => assert!(matches!(reply.status, 429 | 503), "{reply:?}"),
@@ -202,8 +219,10 @@ fn strike(daemons: &Daemons, mut pair: Pair, kind: Fault, victim: usize) -> Pair
         Fault::Restart => daemons.replace(victim, |daemon| drop(daemon.stop().1.expect(0))),
         Fault::Freeze => {
             daemons.signal(victim, "STOP");
+            daemons.frozen.store(victim, Ordering::Relaxed);
             std::thread::sleep(FROZEN);
             daemons.signal(victim, "CONT");
+            daemons.frozen.store(DAEMONS, Ordering::Relaxed);
         }
         Fault::CutOff => {
             // Whichever it hits: connections of several daemons, of writers, readers and leases.

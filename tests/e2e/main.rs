@@ -71,6 +71,7 @@ mod reload;
 mod replicas;
 mod retry;
 mod roles;
+mod rolling;
 mod sealed;
 mod secrets;
 mod secure_receivers;

@@ -255,14 +255,14 @@ fn tables_of_the_version_before_are_upgraded_with_what_is_in_them() {
         run(command)
     };
     let exit = upgrade(false).expect(0);
-    assert!(exit.stdout.contains("upgraded from version 1 to 2"), "{exit:?}");
+    assert!(exit.stdout.contains("upgraded from version 1 to 3"), "{exit:?}");
     let daemon = home.start();
     let before = receiver.requests().len();
     receiver.wait_for(before + 1);
     assert_eq!((daemon.list("/v1/subscriptions").len(), daemon.list("/v1/events").len()), (1, 1));
     // Another version still runs somewhere.
     let other =
-        "INSERT INTO hooks.nodes VALUES (gen_random_uuid(), 'db2/1', '0.0.1', '', now(), now() + interval '1 hour')";
+        "INSERT INTO hooks.nodes VALUES (gen_random_uuid(), 'db2/1', '0.0.1', '', now(), now() + interval '1 hour', 2)";
     sql.batch_execute(other).unwrap();
     let exit = upgrade(true);
     assert!(!exit.status.success() && exit.stderr.contains("the daemon db2/1 of version 0.0.1"), "{exit:?}");

@@ -101,9 +101,13 @@ impl Writer {
             (self.batch, self.state.news) = (since, true);
         }
         // Nothing is answered or sent of what a server that crashed meanwhile may have on its own disk alone. If this fails, too,
-        // all of it is done again.
-        self.changes.on_connection(Connection::commit_nothing).map_err(unread)?;
-        self.confirmed = position.batch;
+        // all of it is done again. Without the standbys it would not end, and nothing is accepted.
+        if self.has_replicas().map_err(unread)? {
+            self.changes.on_connection(Connection::commit_nothing).map_err(unread)?;
+            self.confirmed = position.batch;
+        } else {
+            self.changes.on_connection(commit::unlock).map_err(unread)?;
+        }
         let unknown = self.state.unknown.take();
         let made = unknown.filter(|_| made);
         if let Some(unknown) = &made {

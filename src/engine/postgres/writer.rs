@@ -20,7 +20,7 @@ use crate::engine::postgres::id::Id;
 use crate::engine::postgres::lease::Lease;
 use crate::engine::postgres::members::About;
 use crate::engine::postgres::ownership::Membership;
-use crate::engine::postgres::retention;
+use crate::engine::postgres::{retention, schema};
 use crate::engine::queue::{Batch, Control};
 use crate::engine::{Answers, Listeners};
 use crate::model::command::{AttemptResult, Command};
@@ -31,6 +31,7 @@ use crate::model::key::{Key, ValueKind};
 use crate::model::lock::lock;
 use crate::model::notice::{Committed, StoreEvent};
 use crate::model::read_ahead::Request;
+use crate::model::record::Format;
 use crate::model::registry::Registry;
 use crate::model::settings::Settings;
 use crate::model::turn::{Context, Outcome};
@@ -95,6 +96,8 @@ pub(super) struct State {
     pub(super) alive: Option<Instant>,
     /// Whether too few standbys were there when it was last asked.
     pub(super) lacking: bool,
+    /// Whether the tables need a newer version.
+    outdated: bool,
     /// Whether others may have committed something.
     pub(super) news: bool,
 }
@@ -140,6 +143,9 @@ impl Writer {
                 self.handle_control(one)?;
             }
             self.take_results(results);
+            if self.state.outdated {
+                return Err(Ended("all other daemons are of a newer version".to_owned()));
+            }
             if self.state.away.is_some() && !self.reconnect_if_due()? {
                 refuse(commands, Outage::Away);
                 if self.state.closing {
@@ -242,7 +248,19 @@ impl Writer {
     /// Begins a transaction, as of the last commit of all daemons.
     pub(super) fn begin(&mut self) -> Result<(), Failed> {
         let found = self.changes.on_connection(commit::lock)?;
+        self.check_version(found)?;
         if found.batch == self.batch { Ok(()) } else { self.take_over_news(true) }
+    }
+
+    /// Takes over what all daemons can read, which this one must be able to, too.
+    fn check_version(&mut self, found: commit::Position) -> Result<(), Failed> {
+        self.handler.may_write(Format::new(found.needs));
+        self.state.outdated = found.needs > schema::VERSION;
+        if !self.state.outdated {
+            return Ok(());
+        }
+        let why = schema::newer(self.connector.schema(), found.needs);
+        Err((StoreError::Unavailable(Outage::Ended), Refusal(why)))
     }
 
     /// The same, as one of the daemons: if others have joined or left meanwhile, or have taken over from this one, that is
