@@ -43,8 +43,8 @@ fn start_old(home: &Home) -> Daemon {
     home.try_start(of_old).unwrap_or_else(|why| panic!("{why}"))
 }
 
-/// Without an old binary: the tables say what they would with one.
-const AS_OF_OLD: &str = "UPDATE hooks.store SET needs = 2; UPDATE hooks.nodes SET knows = 2";
+/// Without an old binary: the tables as version 2 has them, which the first new daemon upgrades under load.
+const AS_OF_OLD: &str = "UPDATE hooks.store SET version = 2, needs = 2; ALTER TABLE hooks.nodes DROP COLUMN knows";
 
 fn finish(home: &Home) -> Exit {
     home.write_config();

@@ -170,8 +170,12 @@ pub(super) fn newer(schema: &str, version: i32) -> String {
     )
 }
 
-/// Upgrades tables of this version, if it is older.
+/// Upgrades tables of this version, if it is older. Commits lock a row of `store` first and other tables afterwards: so does
+/// this, lest it and a commit wait for each other. Who reads, and renews a lease, goes on.
 fn upgrade(turn: &mut Transaction<'_>, from: i32) -> Result<(), postgres::Error> {
+    if from < VERSION {
+        turn.batch_execute("LOCK TABLE store IN EXCLUSIVE MODE")?;
+    }
     for (to, added) in UPGRADES.iter().filter(|(to, _)| *to > from) {
         turn.batch_execute(added)?;
         turn.execute("UPDATE store SET version = $1", &[to])?;
