@@ -5,8 +5,8 @@
 //! recorded yet, at a fault.
 //!
 //! A seed determines the faults. CI runs a short one, with each kind of fault at least once, all of them under load;
-//! `HOOKSWITCH_CHAOS_EVENTS=100000` makes a long one of it, of as many calls as `HOOKSWITCH_CHAOS_CALLS` says (2,000), and
-//! `HOOKSWITCH_CHAOS_SEED` repeats one.
+//! `HOOKSWITCH_CHAOS_EVENTS=100000` makes a long one of it, of as many calls as `HOOKSWITCH_CHAOS_CALLS` says (2,000), with
+//! `HOOKSWITCH_CHAOS_WEBHOOKS` (6), and `HOOKSWITCH_CHAOS_SEED` repeats one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -27,7 +27,6 @@ use crate::wait;
 
 const DAEMONS: usize = 3;
 const PRODUCERS: usize = 6;
-const WEBHOOKS: usize = 6;
 /// How long a daemon is frozen: longer than its lease.
 const FROZEN: Duration = Duration::from_secs(15);
 /// The time between two faults.
@@ -67,6 +66,7 @@ struct Plan {
     /// The least number of events.
     events: usize,
     calls: usize,
+    webhooks: usize,
     seed: u64,
     /// How many of them are posted at once.
     batch: usize,
@@ -84,6 +84,7 @@ impl Plan {
         Self {
             events: events.unwrap_or(1_500),
             calls: number("HOOKSWITCH_CHAOS_CALLS").unwrap_or(if events.is_some() { 2_000 } else { 240 }),
+            webhooks: number("HOOKSWITCH_CHAOS_WEBHOOKS").unwrap_or(6),
             seed: number("HOOKSWITCH_CHAOS_SEED").unwrap_or(7) as u64,
             batch: if events.is_some() { 10 } else { 1 },
             pace: if events.is_some() { Duration::ZERO } else { PACE },
@@ -325,9 +326,10 @@ fn table(plan: Plan, happened: &[Happened], rows: &[(&str, String)]) -> String {
         happened.iter().map(|fault| format!("{:?} {}", fault.kind, fault.victim)).collect::<Vec<_>>().join(", ");
     let rows: String = rows.iter().map(|(name, value)| format!("| {name} | {value} |\n")).collect();
     format!(
-        "| seed | {} |\n| calls | {} |\n| faults | {}: {faults} |\n| in this order | {order} |\n{rows}",
+        "| seed | {} |\n| calls, webhooks | {}, {} |\n| faults | {}: {faults} |\n| in this order | {order} |\n{rows}",
         plan.seed,
         plan.calls,
+        plan.webhooks,
         happened.len()
     )
 }
@@ -348,7 +350,7 @@ fn faults_of_daemons_and_server_lose_nothing_and_keep_the_order() {
         let body = json!({"company": "acme", "url": receiver.url(&format!("/hook/{number}")), "events": ["*"]});
         daemons.client(number % DAEMONS).post("/v1/subscriptions", &body).expect(201);
     };
-    (0..WEBHOOKS).for_each(subscribe);
+    (0..plan.webhooks).for_each(subscribe);
     let (left, done, all) = (AtomicUsize::new(plan.events), AtomicBool::new(false), AtomicBool::new(false));
     let (posted, (happened, _pair)) = std::thread::scope(|scope| {
         let (daemons, left, done, all) = (&daemons, &left, &done, &all);
@@ -371,7 +373,7 @@ fn faults_of_daemons_and_server_lose_nothing_and_keep_the_order() {
     wait_until_delivered(&daemons, &receiver);
     let delivered = begun.elapsed();
     let arrived = receiver.requests();
-    (0..WEBHOOKS).for_each(|number| check_arrivals(&arrived, &format!("/hook/{number}"), &acknowledged));
+    (0..plan.webhooks).for_each(|number| check_arrivals(&arrived, &format!("/hook/{number}"), &acknowledged));
     let repeated = repeats(&arrived, &happened);
     for (producer, (acknowledged, _)) in posted.iter().enumerate() {
         check_ids(&daemons, plan, producer, acknowledged);
@@ -385,7 +387,7 @@ fn faults_of_daemons_and_server_lose_nothing_and_keep_the_order() {
     let rows = [
         ("events acknowledged", events.to_string()),
         ("calls with events", calls.len().to_string()),
-        ("deliveries", (events * WEBHOOKS).to_string()),
+        ("deliveries", (events * plan.webhooks).to_string()),
         ("attempts that arrived", arrived.len().to_string()),
         ("posts refused or cut off, and posted again", refused.to_string()),
         ("attempts made twice, each at a fault", repeated.to_string()),

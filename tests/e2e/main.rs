@@ -51,6 +51,7 @@ mod messages;
 mod metrics;
 mod moving;
 mod ordering;
+mod owed;
 mod page;
 mod pair;
 mod pause;
