@@ -2,8 +2,9 @@
 //!
 //! Daemons of two versions work side by side while one is replaced by the other. What the newer one writes, the older one
 //! must be able to read, or must not need to. So a kind of record that others must read belongs to a new format, and is
-//! written only when all daemons know that: the engine says which it is ([`Handler::may_write`]). What always holds: of a
-//! record that a daemon does not know, nothing is lost and nothing is guessed.
+//! written only when all daemons know that: the engine says which it is ([`Handler::may_write`]). So it is with the values of
+//! the view: of the derived ones a daemon sets aside what it cannot read. What always holds: of a record that a daemon does not
+//! know, nothing is lost and nothing is guessed.
 //!
 //! [`Handler::may_write`]: crate::model::handler::Handler::may_write
 
