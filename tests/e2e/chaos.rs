@@ -246,15 +246,17 @@ fn strike(daemons: &Daemons, mut pair: Pair, kind: Fault, victim: usize) -> Pair
 
 /// Waits until nothing is waiting any more, as long as it becomes less.
 fn wait_until_delivered(daemons: &Daemons, receiver: &Receiver) {
+    // A daemon that has just been away may say so.
     let waiting = || {
-        let queue = daemons.client(0).get("/v1/stats").expect(200).json()["queue"].clone();
-        ["pending", "retrying"].map(|state| queue[state].as_u64().expect("a count")).iter().sum::<u64>()
+        let reply = daemons.client(0).get("/v1/stats");
+        let count = |state: &str| reply.json()["queue"][state].as_u64().ok_or_else(|| reply.text());
+        Ok::<u64, String>(count("pending")? + count("retrying")?)
     };
-    let mut left = waiting();
+    let mut left = u64::MAX;
     while left > 0 {
-        let less = || {
-            let now = waiting();
-            if now < left { Ok(now) } else { Err(format!("{now} of {left}")) }
+        let less = || match waiting()? {
+            now if now < left => Ok(now),
+            now => Err(format!("{now} of {left}")),
         };
         left = wait::within(STANDSTILL, "less is waiting", less)
             .unwrap_or_else(|late| panic!("{late}: {:#?}", stuck(daemons, receiver)));

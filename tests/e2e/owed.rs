@@ -30,6 +30,8 @@ const MEMORY_MOST: u64 = 150 << 10;
 const TAKEN_OVER: Duration = Duration::from_secs(15);
 /// The pause between two events of the steady stream.
 const STEADY: Duration = Duration::from_millis(20);
+/// For how many seconds a line of the table is measured while the foreign transaction is open.
+const SLICE: usize = 20;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn number(name: &str, otherwise: usize) -> usize {
@@ -131,8 +133,11 @@ fn a_backlog_leaves_memory_others_and_taking_over_as_they_are() {
     let mut transaction =
         foreign.build_transaction().isolation_level(postgres::IsolationLevel::RepeatableRead).start().unwrap();
     transaction.query_one("SELECT count(*) FROM hooks.store", &[]).unwrap();
-    let times = stream.run(first.api(), Duration::from_secs(held as u64));
-    rows.push(row(&format!("and a foreign transaction, for {held} s"), &times, &first));
+    for open in (0..held).step_by(SLICE) {
+        let until = held.min(open + SLICE);
+        let times = stream.run(first.api(), Duration::from_secs((until - open) as u64));
+        rows.push(row(&format!("and a foreign transaction, from {open} to {until} s"), &times, &first));
+    }
     let second = home.start();
     wait::within(PATIENCE, "each has its share", || {
         let found = second.api().get("/v1/cluster").expect(200).json();

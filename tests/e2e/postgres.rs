@@ -115,6 +115,20 @@ fn crashes_of_the_server_lose_nothing_repeat_nothing_and_leave_no_gap() {
 }
 
 #[test]
+fn reads_are_answered_although_the_server_has_ended_idle_connections() {
+    let Some(cluster) = cluster() else { return };
+    let daemon = home(&cluster, "hooks").start();
+    daemon.accept(&event("call.new", "c1"));
+    for _ in 0..3 {
+        assert_eq!(daemon.list("/v1/events").len(), 1);
+        let ended =
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'hookswitch'";
+        assert!(!sql(&cluster).query(ended, &[]).unwrap().is_empty());
+    }
+    assert_eq!(daemon.list("/v1/events").len(), 1);
+}
+
+#[test]
 fn without_its_server_the_daemon_lives_says_so_and_goes_on_with_what_it_has() {
     let Some(cluster) = cluster() else { return };
     let (daemon, receiver) = (home(&cluster, "hooks").start(), Receiver::willing());

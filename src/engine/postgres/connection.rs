@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
+use postgres::error::SqlState;
 use postgres::types::ToSql;
 use postgres::{Client, Error, Row, Statement};
 
@@ -92,6 +93,11 @@ impl Connection {
     }
 }
 
+/// Whether the server has ended the session, which the client may learn before it sees that the connection is closed.
+fn has_ended(error: &Error) -> bool {
+    [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN].iter().any(|ended| error.code() == Some(ended))
+}
+
 /// Connections for reading, made when they are first needed.
 pub(super) struct Pool {
     connector: Connector,
@@ -121,7 +127,7 @@ impl Pool {
         loop {
             let (mut connection, fresh) = self.take()?;
             let read = connection.query(sql, values);
-            let lost = connection.is_closed();
+            let lost = connection.is_closed() || read.as_ref().is_err_and(has_ended);
             self.put_back(Some(connection).filter(|_| !lost));
             match read {
                 Err(_) if lost && !fresh => {}
@@ -144,7 +150,7 @@ impl Pool {
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T, Error>) -> Result<T, StoreError> {
         let (mut connection, _) = self.take()?;
         let done = work(&mut connection);
-        let lost = connection.is_closed();
+        let lost = connection.is_closed() || done.as_ref().is_err_and(has_ended);
         self.put_back(Some(connection).filter(|_| !lost));
         done.map_err(|error| {
             tracing::warn!("{}", describe(&error));

@@ -13,10 +13,11 @@ use crate::engine::postgres::commit::{self, Position};
 use crate::engine::postgres::connect::Refusal;
 use crate::engine::postgres::connection::Connection;
 use crate::engine::postgres::writer::{AGAIN_MOST, Ended, Failed, Unknown, Writer, in_words};
-use crate::engine::postgres::{members, registry, retention};
+use crate::engine::postgres::{members, registry, retention, schema};
 use crate::model::command::AttemptResult;
 use crate::model::error::{Outage, StoreError};
 use crate::model::lock::lock;
+use crate::model::record::Format;
 
 /// How long to wait before connecting again, at first.
 const AGAIN_FIRST: Duration = Duration::from_millis(100);
@@ -83,6 +84,7 @@ impl Writer {
         let me = self.lease.node();
         // A commit whose connection was lost may still be under way: this waits for it.
         let position = commit::lock(&mut connection)?;
+        self.check_version(position).map_err(|(_, refusal)| refusal)?;
         let (last, fan_outs) = members::position(&mut connection, me)?;
         self.changes.set_connection(Some(connection));
         let unread = |(_, refusal): Failed| Refusal(format!("the tables cannot be read: {refusal}"));
@@ -117,6 +119,17 @@ impl Writer {
         // Whoever was away may have been given up by the others.
         self.membership.changed = true;
         Ok(made)
+    }
+
+    /// Takes over what all daemons can read, which this one must be able to, too.
+    pub(super) fn check_version(&mut self, found: Position) -> Result<(), Failed> {
+        self.handler.may_write(Format::new(found.needs));
+        self.state.outdated = found.needs > schema::VERSION;
+        if !self.state.outdated {
+            return Ok(());
+        }
+        let why = schema::newer(self.connector.schema(), found.needs);
+        Err((StoreError::Unavailable(Outage::Ended), Refusal(why)))
     }
 
     /// Reads everything in memory anew: too much has been committed since to follow. What the lanes have may be outdated.

@@ -20,7 +20,7 @@ use crate::engine::postgres::id::Id;
 use crate::engine::postgres::lease::Lease;
 use crate::engine::postgres::members::About;
 use crate::engine::postgres::ownership::Membership;
-use crate::engine::postgres::{retention, schema};
+use crate::engine::postgres::retention;
 use crate::engine::queue::{Batch, Control};
 use crate::engine::{Answers, Listeners};
 use crate::model::command::{AttemptResult, Command};
@@ -31,10 +31,10 @@ use crate::model::key::{Key, ValueKind};
 use crate::model::lock::lock;
 use crate::model::notice::{Committed, StoreEvent};
 use crate::model::read_ahead::Request;
-use crate::model::record::Format;
 use crate::model::registry::Registry;
 use crate::model::settings::Settings;
 use crate::model::turn::{Context, Outcome};
+use crate::model::view::{View as _, ViewMut as _};
 use crate::model::{counts, keys, read_set, replica, report};
 
 /// How often an idle writer asks whether the server is still there.
@@ -97,7 +97,7 @@ pub(super) struct State {
     /// Whether too few standbys were there when it was last asked.
     pub(super) lacking: bool,
     /// Whether the tables need a newer version.
-    outdated: bool,
+    pub(super) outdated: bool,
     /// Whether others may have committed something.
     pub(super) news: bool,
 }
@@ -252,17 +252,6 @@ impl Writer {
         if found.batch == self.batch { Ok(()) } else { self.take_over_news(true) }
     }
 
-    /// Takes over what all daemons can read, which this one must be able to, too.
-    fn check_version(&mut self, found: commit::Position) -> Result<(), Failed> {
-        self.handler.may_write(Format::new(found.needs));
-        self.state.outdated = found.needs > schema::VERSION;
-        if !self.state.outdated {
-            return Ok(());
-        }
-        let why = schema::newer(self.connector.schema(), found.needs);
-        Err((StoreError::Unavailable(Outage::Ended), Refusal(why)))
-    }
-
     /// The same, as one of the daemons: if others have joined or left meanwhile, or have taken over from this one, that is
     /// settled first.
     fn begin_as_member(&mut self) -> Result<(), Failed> {
@@ -366,7 +355,8 @@ impl Writer {
     ) -> Result<Outcome, StoreError> {
         let changes = self.changes.clone();
         let keys = commands.iter().flat_map(read_set::of_command).chain(results.iter().map(read_set::of_result));
-        let ahead = changes.prefetch(keys.collect()).and_then(|()| changes.repair());
+        let counted = Key::all(ValueKind::Counted);
+        let ahead = changes.prefetch(keys.chain([counted.clone()]).collect()).and_then(|()| changes.repair());
         if let Err(error) = ahead {
             commands.into_iter().for_each(|command| command.refuse_with(&error));
             return Err(error);
@@ -383,7 +373,10 @@ impl Writer {
         let mut outcome = self.handler.decide(commands, results, context, answers)?;
         report::add_records(std::mem::take(&mut outcome.for_report), &*changes);
         for (key, value) in counts::changed(&self.registry, usize::MAX) {
-            crate::model::view::ViewMut::put(&*changes, key, value);
+            // The flag says the same nearly always: to write it with each commit would make a dead row each time.
+            if key != counted || changes.get(&key)?.as_ref() != Some(&value) {
+                changes.put(key, value);
+            }
         }
         changes.check()?;
         Ok(outcome)
