@@ -36,6 +36,7 @@ const MODULES: &[Module] = &[
     Module { name: "engine", knows: &["core", "model"] },
     Module { name: "store", knows: &["core", "model", "engine"] },
     Module { name: "sender", knows: &["core"] },
+    Module { name: "oidc", knows: &["core", "sender"] },
     Module { name: "dispatch", knows: &["core", "store", "sender"] },
     Module {
         name: "http",
@@ -43,6 +44,7 @@ const MODULES: &[Module] = &[
             "core",
             "config",
             "store",
+            "oidc",
             "sender::probe",
             "sender::transport",
             "sender::Transport",
@@ -61,6 +63,7 @@ const MODULES: &[Module] = &[
             "service",
             "store",
             "sender",
+            "oidc",
             "dispatch",
             "http",
         ],
@@ -107,6 +110,7 @@ const RESERVED: &[Reserved] = &[
         places: &["src/http/", "src/cli/receiver/"],
         instead: "stay synchronous: a thread and a channel; only `http` and `cli::receiver` are async",
     },
+    Reserved { words: &["openidconnect"], places: &["src/oidc/"], instead: "ask an `oidc::Provider`" },
     Reserved { words: &["lettre"], places: &["src/mail"], instead: "send a `mail::Letter` by `mail::Mailer`" },
     Reserved {
         words: &["prometheus"],

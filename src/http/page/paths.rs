@@ -17,6 +17,10 @@ pub(in crate::http) enum View {
     SignOut,
     /// Takes a portal link.
     Portal,
+    /// Sends a browser to the provider of OpenID Connect.
+    OidcLogin,
+    /// Takes it back.
+    OidcCallback,
     /// A script or style, by index in the table.
     Asset(usize),
     /// The configured logo.
@@ -54,6 +58,8 @@ pub(in crate::http) fn find(path: &str) -> Option<View> {
         ["sign-in"] => View::SignIn,
         ["sign-out"] => View::SignOut,
         ["portal"] => View::Portal,
+        ["oidc", "login"] => View::OidcLogin,
+        ["oidc", "callback"] => View::OidcCallback,
         ["favicon.ico"] => View::Asset(assets::find("layout", "icon.svg")?),
         ["assets", _version, "brand", "logo"] => View::Logo,
         ["assets", _version, "brand", "accent.css"] => View::Accent,
@@ -107,7 +113,8 @@ impl View {
     /// Whether signing in may redirect to it.
     pub(super) const fn is_redirect_target(&self) -> bool {
         let elsewhere =
-            matches!(self, Self::SignIn | Self::SignOut | Self::Portal | Self::LogExport | Self::ReportExport);
+            matches!(self, Self::SignIn | Self::SignOut | Self::Portal | Self::LogExport | Self::ReportExport)
+                || matches!(self, Self::OidcLogin | Self::OidcCallback);
         !elsewhere && !matches!(self, Self::Asset(_) | Self::Logo | Self::Accent) && !self.is_for_scripts()
     }
 }

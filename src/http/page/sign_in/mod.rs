@@ -35,7 +35,7 @@ pub(super) fn then(wanted: &Uri) -> String {
 }
 
 /// The target after signing in: a view of the page, or the list of webhooks.
-fn target(wanted: Option<&str>) -> String {
+pub(super) fn target(wanted: Option<&str>) -> String {
     let wanted = wanted.filter(|text| text.is_ascii() && text.len() < 2_000);
     let target = wanted.and_then(|text| {
         // Must be a path with an optional query, and nothing else.
@@ -59,8 +59,16 @@ pub(super) fn show(page: &Page, context: &RequestContext, request: &Request<Inco
 
 fn form(page: &Page, status: StatusCode, then: Option<&str>, refusal: Option<&str>) -> Result<Reply, Problem> {
     let shared = page.given(context! { signed_in => false });
-    let values = context! { page => shared, then => then.map(|text| target(Some(text))), refusal => refusal };
+    let then = then.map(|text| target(Some(text)));
+    let at_provider = page.provider.as_ref().map(|name| context! { name, path => oidc_path(then.as_deref()) });
+    let values = context! { page => shared, then, refusal, at_provider };
     Ok(html(status, page.templates.render("sign_in.html", values)?))
+}
+
+/// The path at which a sign-in at the provider begins, which redirects back to `then`.
+pub(super) fn oidc_path(then: Option<&str>) -> String {
+    let query = |then| form_urlencoded::Serializer::new(String::new()).append_pair("then", then).finish();
+    then.map_or_else(|| "/oidc/login".to_owned(), |then| format!("/oidc/login?{}", query(then)))
 }
 
 /// Processes the form with a token and opens a session.
@@ -116,13 +124,14 @@ pub(super) async fn leave(context: &RequestContext, request: &Request<Incoming>)
         return Err(Problem::forbidden("signing out must be asked for from the page itself").closing());
     }
     let sessions: Vec<Session> = context.sessions_in(headers).collect();
-    let by_link = sessions.iter().any(|session| session.visitor.is_some());
+    let by_link = sessions.iter().any(|session| session.visitor().is_some());
     for session in sessions {
         let id = session.id;
-        let user = session.visitor.as_ref().and_then(|visitor| visitor.user.clone()).unwrap_or_default();
+        let user = session.visitor().and_then(|visitor| visitor.user.clone());
+        let user = user.or_else(|| session.member().map(|member| member.name.clone())).unwrap_or_default();
         let actor = match of_session(&context.services, session) {
             Some(access) => acting::actor(&context.services, &access, Via::Page, Some(peer)),
-            // Its token is gone meanwhile.
+            // Its token, or the rule of its group, is gone meanwhile.
             None => Actor::session(id.to_string(), &user).from(Via::Page, Some(peer)),
         };
         bridge::written(|reply| context.services.store.by(actor).end_session(id, reply)).await?;
