@@ -33,8 +33,8 @@ impl Format {
     }
 
     /// The format that a kind of record belongs to. A new kind goes to a new format, unless daemons that do not know it may
-    /// overlook it: those of the audit (40) are read by whoever asks for them, and those of sessions and portal links (32 to
-    /// 35) by whoever somebody signs in to.
+    /// overlook it: those of the audit (40) are read by whoever asks for them, and those of sessions, portal links and
+    /// sign-ins (32 to 37) where somebody signs in: at worst that is to be done again.
     const fn of(kind: u8) -> Self {
         match kind {
             41 => Self::NOTIFYING,
