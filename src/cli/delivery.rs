@@ -47,7 +47,7 @@ enum Command {
 /// List the newest deliveries
 #[derive(Debug, Args)]
 struct List {
-    /// Only those in this state: pending, retrying, delivered, failed …
+    /// Only in this state: pending, retrying, failed …
     #[arg(long, value_parser = one_of!(State), hide_possible_values = true)]
     state: Option<String>,
     /// Only those of this company
@@ -65,10 +65,10 @@ struct List {
     /// Only those of this call
     #[arg(long, value_name = "CALL_ID")]
     call: Option<String>,
-    /// Accepted from this time on: a date, RFC 3339, or 24h ago
+    /// From this time on: a date, RFC 3339, or 24h ago
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Accepted before this time
+    /// Before this time
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
     /// At most this many, the newest

@@ -52,10 +52,10 @@ struct List {
     /// Only those of this lead's phone number
     #[arg(long)]
     phone: Option<String>,
-    /// Accepted from this time on: a date, RFC 3339, or 24h ago
+    /// From this time on: a date, RFC 3339, or 24h ago
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Accepted before this time
+    /// Before this time
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
     /// At most this many, the newest

@@ -162,7 +162,7 @@ impl Report {
     }
 }
 
-/// Prints a report divided by `by`.
+/// Prints a report grouped by `by`.
 pub(super) fn write(report: &CallReport, by: &str, out: &mut dyn Write) -> Result<(), Failure> {
     let title = by.to_uppercase();
     let mut table = Table::new(&[
@@ -191,7 +191,7 @@ pub(super) fn write(report: &CallReport, by: &str, out: &mut dyn Write) -> Resul
         ]);
     }
     writeln!(out, "Calls by {}", title.to_lowercase())?;
-    table.write(out, "There are no such calls.")?;
+    table.write(out, "No calls match.")?;
     write_totals(&report.totals, out)?;
     if !report.exact {
         writeln!(out, "\nMedians and percentiles are rounded, within one part in fifty: there are very many calls.")?;
@@ -220,7 +220,7 @@ fn write_totals(totals: &Figures, out: &mut dyn Write) -> Result<(), Failure> {
         if *calls > 0 {
             let (median, ninetieth) = (length(*median_seconds), length(*p90_seconds));
             let of = number_of(*calls, "call");
-            writeln!(out, "{name:<15}  median {median}, nine in ten within {ninetieth} ({of})")?;
+            writeln!(out, "{name:<15}  median {median}, 90 % within {ninetieth} ({of})")?;
         }
     }
     let Sms { calls_with_outbound: sent, calls_with_reply: answered, reply_rate, .. } = &totals.sms;
