@@ -25,8 +25,9 @@ enum StoreCommand {
 #[command(after_help = "\
 Every daemon does it when it starts, so it is needed only to see beforehand
 that it works. What it does at first only adds: daemons of the version before
-go on while they are replaced one by one. With --finish, once all are
-replaced, what only they needed is removed; they cannot start any more.
+go on while they are replaced one by one. What they could not read cannot
+be set yet (409 says so). With --finish, once all are replaced, it can, and
+what only they needed is removed; they cannot start any more.
 
 A data directory needs none of it: it is upgraded when it is opened.
 

@@ -12,6 +12,7 @@ use crate::model::audit::Audited;
 use crate::model::command::{AttemptResult, Command, Operation, Reply};
 use crate::model::error::StoreError;
 use crate::model::fan_out::{self, Backlog, Plan};
+use crate::model::record::Format;
 use crate::model::registry::Registry;
 use crate::model::settings::Settings;
 use crate::model::turn::{Carried, Context, Outcome, Turn};
@@ -34,6 +35,8 @@ pub(crate) struct Handler {
     backlog: Backlog,
     /// Whether this process does the maintenance, which only one of several does.
     leads: bool,
+    /// What all processes that share the data can read.
+    format: Format,
 }
 
 impl Handler {
@@ -51,7 +54,15 @@ impl Handler {
     ) -> Result<Self, StoreError> {
         let mut backlog = Backlog::default();
         backlog.adopt(view, log, own)?;
-        Ok(Self { settings, ids: IdSource::after(last_id), registry, carried, backlog, leads: true })
+        Ok(Self {
+            settings,
+            ids: IdSource::after(last_id),
+            registry,
+            carried,
+            backlog,
+            leads: true,
+            format: Format::NEWEST,
+        })
     }
 
     /// Whether this process does the maintenance; it resumes what is in progress.
@@ -86,6 +97,12 @@ impl Handler {
     #[cfg(feature = "postgres")]
     pub(crate) fn fan_outs(&self) -> Vec<u128> {
         self.backlog.ids()
+    }
+
+    /// Writes from now on what others can read that know this format.
+    #[cfg(feature = "postgres")]
+    pub(crate) const fn may_write(&mut self, format: Format) {
+        self.format = format;
     }
 
     /// Replaces the limits and periods.
@@ -153,8 +170,9 @@ impl Handler {
         context: Context<'_>,
         answers: &mut Vec<Answer>,
     ) -> Result<Outcome, StoreError> {
-        let Self { settings, ids, registry, carried, backlog, leads } = self;
+        let Self { settings, ids, registry, carried, backlog, leads, format } = self;
         let mut turn = Turn::begin(context, registry, *settings, carried, ids);
+        turn.format = *format;
         for result in results {
             attempts::finish(&mut turn, result)?;
         }

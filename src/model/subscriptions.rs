@@ -33,7 +33,7 @@ pub(crate) fn create(
     let secret = draft.secret().cloned().unwrap_or_else(|| Secret::from_bytes(random_secret()));
     let made = draft.into_subscription(id, number, secret, turn.now);
     let deed = deed(Action::SubscriptionCreate, None, Some(&made))?;
-    Ok(store(turn, actor, deed, made, None))
+    store(turn, actor, deed, made, None)
 }
 
 /// Checks that a company may have so many more webhooks; otherwise says why not.
@@ -104,7 +104,7 @@ pub(crate) fn change(
     let enables = changed.enabled() && !current.enabled();
     let reset = if enables { reset_health(turn, changed.number) } else { None };
     let deed = deed(Action::SubscriptionChange, Some(&current), Some(&changed))?;
-    Ok(store(turn, actor, deed, changed, reset))
+    store(turn, actor, deed, changed, reset)
 }
 
 /// Resets a subscription's health. Whoever enables it again has fixed the receiver; with its old failures the next one
@@ -139,7 +139,7 @@ pub(crate) fn rotate(
     let secrets = Subscription { secret: secret.clone(), previous_secret, ..(*current).clone() };
     let changed = Subscription { disabled, updated_at: turn.now, ..secrets };
     let deed = deed(Action::SecretRotate, Some(&current), Some(&changed))?.with("overlap", format_duration(overlap));
-    Ok(store(turn, actor, deed, changed, None).map(|_| secret))
+    Ok(store(turn, actor, deed, changed, None)?.map(|_| secret))
 }
 
 pub(crate) fn current(turn: &Turn<'_>, id: SubscriptionId) -> Option<Arc<Subscription>> {
@@ -158,11 +158,13 @@ fn store(
     deed: Deed,
     subscription: Subscription,
     more: Option<Record>,
-) -> Audited<Arc<Subscription>> {
-    let records = std::iter::once(record_of(turn, &subscription)).chain(more).collect();
+) -> Result<Audited<Arc<Subscription>>, StoreError> {
+    let record = record_of(turn, &subscription);
+    turn.format.admit(record.kind(), "`notify`")?;
+    let records = std::iter::once(record).chain(more).collect();
     let subscription = Arc::new(subscription);
     turn.outcome.events.push(StoreEvent::Subscription(subscription.clone()));
-    audit::write(turn, records, actor, deed, subscription)
+    Ok(audit::write(turn, records, actor, deed, subscription))
 }
 
 /// What is recorded of a change.

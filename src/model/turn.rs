@@ -13,7 +13,7 @@ use crate::model::expiry::Expiry;
 use crate::model::key::Key;
 use crate::model::notice::{Committed, StoreEvent};
 use crate::model::read_ahead::{ReadAhead, Request};
-use crate::model::record::{Record, Target};
+use crate::model::record::{Format, Record, Target};
 use crate::model::redactions::Redactions;
 use crate::model::registry::Registry;
 use crate::model::settings::Settings;
@@ -104,6 +104,8 @@ pub(crate) struct Turn<'t> {
     pub(crate) registry: &'t Mutex<Registry>,
     /// The limits and periods.
     pub(crate) settings: Settings,
+    /// What all who share the data can read.
+    pub(crate) format: Format,
     /// State kept between turns.
     pub(crate) carried: &'t mut Carried,
     /// The effects once the records are durable.
@@ -134,7 +136,8 @@ impl<'t> Turn<'t> {
         ids: &'t mut IdSource,
     ) -> Self {
         let Context { now, view, log, sink } = context;
-        Self { now, view, log, registry, settings, carried, outcome: Outcome::default(), ids, sink }
+        let (format, outcome) = (Format::NEWEST, Outcome::default());
+        Self { now, view, log, registry, settings, format, carried, outcome, ids, sink }
     }
 
     /// Writes the records as one atomic unit, and applies them.

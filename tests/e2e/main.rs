@@ -52,7 +52,9 @@ mod metrics;
 mod moving;
 mod oidc;
 mod ordering;
+mod owed;
 mod page;
+mod pair;
 mod pause;
 #[path = "../harness/platform.rs"]
 mod platform;
@@ -70,8 +72,10 @@ mod random;
 #[path = "../harness/receiver.rs"]
 mod receiver;
 mod reload;
+mod replicas;
 mod retry;
 mod roles;
+mod rolling;
 mod sealed;
 mod secrets;
 mod secure_receivers;

@@ -115,6 +115,20 @@ fn crashes_of_the_server_lose_nothing_repeat_nothing_and_leave_no_gap() {
 }
 
 #[test]
+fn reads_are_answered_although_the_server_has_ended_idle_connections() {
+    let Some(cluster) = cluster() else { return };
+    let daemon = home(&cluster, "hooks").start();
+    daemon.accept(&event("call.new", "c1"));
+    for _ in 0..3 {
+        assert_eq!(daemon.list("/v1/events").len(), 1);
+        let ended =
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'hookswitch'";
+        assert!(!sql(&cluster).query(ended, &[]).unwrap().is_empty());
+    }
+    assert_eq!(daemon.list("/v1/events").len(), 1);
+}
+
+#[test]
 fn without_its_server_the_daemon_lives_says_so_and_goes_on_with_what_it_has() {
     let Some(cluster) = cluster() else { return };
     let (daemon, receiver) = (home(&cluster, "hooks").start(), Receiver::willing());
@@ -255,14 +269,14 @@ fn tables_of_the_version_before_are_upgraded_with_what_is_in_them() {
         run(command)
     };
     let exit = upgrade(false).expect(0);
-    assert!(exit.stdout.contains("upgraded from version 1 to 2"), "{exit:?}");
+    assert!(exit.stdout.contains("upgraded from version 1 to 3"), "{exit:?}");
     let daemon = home.start();
     let before = receiver.requests().len();
     receiver.wait_for(before + 1);
     assert_eq!((daemon.list("/v1/subscriptions").len(), daemon.list("/v1/events").len()), (1, 1));
     // Another version still runs somewhere.
     let other =
-        "INSERT INTO hooks.nodes VALUES (gen_random_uuid(), 'db2/1', '0.0.1', '', now(), now() + interval '1 hour')";
+        "INSERT INTO hooks.nodes VALUES (gen_random_uuid(), 'db2/1', '0.0.1', '', now(), now() + interval '1 hour', 2)";
     sql.batch_execute(other).unwrap();
     let exit = upgrade(true);
     assert!(!exit.status.success() && exit.stderr.contains("the daemon db2/1 of version 0.0.1"), "{exit:?}");

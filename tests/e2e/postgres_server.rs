@@ -10,14 +10,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, owner};
 use crate::daemon::{Home, hookswitch, run};
+use crate::pair::{Pair, destroy};
 use crate::platform::{event, with};
-use crate::postgres::{cluster, processes, sql, until};
+use crate::postgres::{cluster, sql, until};
 use crate::receiver::Receiver;
 use crate::space::skipped;
 
@@ -202,37 +201,16 @@ fn a_host_that_does_not_answer_is_passed_over() {
     assert!(exit.stderr.contains("does not answer within 10 s: see whether the server hangs"), "{exit:?}");
 }
 
-/// Ends all processes of a server at once, as the loss of its machine does.
-fn destroy(cluster: &Cluster) {
-    let postmaster = Pid::from_raw(cluster.postmaster());
-    // First the one that would notice the end of the others.
-    let others = processes(cluster);
-    kill(postmaster, Signal::SIGKILL).unwrap();
-    for one in others {
-        // It may have ended with the first.
-        let _ = kill(one, Signal::SIGKILL);
-    }
-}
-
 #[test]
 fn a_promoted_standby_is_followed_and_nothing_accepted_is_lost() {
     if cluster().is_none() {
         return;
     }
-    let primary = Cluster::primary().unwrap();
-    let standby = Cluster::standby(&primary).unwrap();
-    let mut sql_there = sql(&primary);
-    sql_there.batch_execute("ALTER SYSTEM SET synchronous_standby_names = '*'").unwrap();
-    sql_there.batch_execute("SELECT pg_reload_conf()").unwrap();
-    let streams = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync' AND state = 'streaming'";
-    until("the standby follows", || (sql_there.query_one(streams, &[]).unwrap().get::<_, i64>(0) == 1).then_some(()));
-
-    let exit = home_at(&standby.url()).refused_start();
+    let mut pair = Pair::start();
+    let exit = home_at(&pair.standby.url()).refused_start();
     assert!(exit.stderr.contains("read-only standby: name the primary"), "{exit:?}");
 
-    let (one, two) = (standby.directory().display(), primary.directory().display());
-    let url = format!("postgresql://hookswitch@/postgres?host={one},{two}&target_session_attrs=read-write");
-    let (daemon, receiver) = (home_at(&url).start(), Receiver::willing());
+    let (daemon, receiver) = (home_at(pair.url()).start(), Receiver::willing());
     daemon.subscribe(&receiver.url("/hook"), json!({}));
     let (done, api) = (AtomicBool::new(false), daemon.api());
     let post = |producer: usize| {
@@ -258,14 +236,13 @@ fn a_promoted_standby_is_followed_and_nothing_accepted_is_lost() {
     let accepted: BTreeSet<String> = std::thread::scope(|scope| {
         let producers: Vec<_> = (0..4).map(|producer| scope.spawn(move || post(producer))).collect();
         receiver.wait_for(40);
-        destroy(&primary);
+        destroy(&pair.primary);
         let away = until("it is not ready", || {
             let reply = daemon.api().get("/readyz");
             (reply.status == 503).then(|| reply.text())
         });
         assert!(away.contains("PostgreSQL"), "{away}");
-        let promoted = sql(&standby).query_one("SELECT pg_promote()", &[]);
-        assert!(promoted.unwrap().get::<_, bool>(0), "{}", standby.log());
+        pair.promote_standby();
         until("it is ready again", || (daemon.api().get("/readyz").status == 200).then_some(()));
         let before = receiver.requests().len();
         receiver.wait_for(before + 40);

@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -16,18 +17,23 @@ use std::time::{Duration, Instant};
 use nix::unistd::{User, geteuid};
 
 /// Time limit of making and starting a cluster on a busy machine.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(120);
 /// The oldest version that is used.
 const OLDEST: u32 = 15;
 /// Makes the directory of a cluster: `$1` has the programs, `$2` is the directory.
 const MAKE: &str = r#""$1/initdb" -D "$2/data" -U hookswitch -A trust -E UTF8 --no-locale --no-sync"#;
 /// The same as a copy of the running cluster in `$3`, which follows it.
 const COPY: &str = r#""$1/pg_basebackup" -D "$2/data" -h "$3" -U hookswitch -R -X stream -c fast --no-sync"#;
-/// Starts, keeps and removes a cluster, whose settings follow `$3`.
+/// Starts, keeps and removes a cluster, whose settings follow `$3`. Each line that it reads has the server stop in order
+/// and start again.
 const KEEP: &str = r#"
-directory="$2"
-"$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= "${@:4}" </dev/null >>"$2/log" 2>&1 &
-while read -r _; do :; done
+programs="$1" directory="$2" settings=("${@:4}")
+run() {
+    "$programs/postgres" -D "$directory/data" -k "$directory" -c listen_addresses= "${settings[@]}" </dev/null >>"$directory/log" 2>&1 &
+}
+run
+while read -r _; do kill -INT $!; wait $!; run; done
+kill -CONT $!
 kill -QUIT $!
 wait $!
 rm -rf "$directory"
@@ -93,6 +99,18 @@ impl Cluster {
         Self::keep(COPY, &primary.directory, &[UNSAFE, MANY].concat())
     }
 
+    /// Makes and starts a standby of a primary in the directory of a cluster that is gone: it has the same URL.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`].
+    #[allow(dead_code, reason = "for the tests of a promotion; the harness is shared")]
+    pub(crate) fn standby_in_place_of(gone: Self, primary: &Self) -> Result<Self, String> {
+        let directory = gone.directory.clone();
+        drop(gone);
+        fs::create_dir(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+        Self::keep_at(directory, COPY, &primary.directory, &[UNSAFE, MANY].concat())
+    }
+
     /// Makes and starts a cluster that syncs, in a directory below `parent`, which is on a disk where `/tmp` may be memory,
     /// and counts its statements.
     ///
@@ -108,9 +126,13 @@ impl Cluster {
     }
 
     fn keep_in(parent: &Path, make: &str, followed: &Path, settings: &[&str]) -> Result<Self, String> {
-        let programs = programs()?;
         let directory = tempfile::Builder::new().prefix("hookswitch-pg-").tempdir_in(parent);
         let directory = directory.map_err(|error| format!("no directory for a cluster: {error}"))?.keep();
+        Self::keep_at(directory, make, followed, settings)
+    }
+
+    fn keep_at(directory: PathBuf, make: &str, followed: &Path, settings: &[&str]) -> Result<Self, String> {
+        let programs = programs()?;
         let mut command = Command::new("bash");
         let script = format!("{make} </dev/null >\"$2/log\" 2>&1 || exit 1\n{KEEP}");
         command.args(["-c", &script, "keeper"]).args([&programs, &directory]).arg(followed).current_dir(&directory);
@@ -144,6 +166,25 @@ impl Cluster {
             std::thread::sleep(Duration::from_millis(20));
         }
         false
+    }
+
+    /// Has the server stop in order and start again.
+    ///
+    /// # Errors
+    /// It did not start; with its messages.
+    #[allow(dead_code, reason = "for the tests of crashes; the harness is shared")]
+    pub(crate) fn restart(&mut self) -> Result<(), String> {
+        let starts = |cluster: &Self| cluster.log().matches("ready to accept").count();
+        let (before, until) = (starts(self), Instant::now() + START);
+        let told = self.keeper.stdin.as_mut().map(|keeper| keeper.write_all(b"\n"));
+        told.transpose().map_err(|error| format!("the keeper of the cluster: {error}"))?;
+        while Instant::now() < until {
+            if starts(self) > before {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Err(format!("PostgreSQL did not start again: {}", self.log()))
     }
 
     /// The server's messages.

@@ -79,8 +79,17 @@ pub(crate) fn eventually<R>(what: &str, ask: impl FnMut() -> Result<R, String>) 
 }
 
 /// As [`eventually`], returning `Err` instead of panicking.
-pub(crate) fn in_time<R>(what: &str, mut ask: impl FnMut() -> Result<R, String>) -> Result<R, String> {
-    let deadline = Instant::now() + PATIENCE;
+pub(crate) fn in_time<R>(what: &str, ask: impl FnMut() -> Result<R, String>) -> Result<R, String> {
+    within(PATIENCE, what, ask)
+}
+
+/// As [`in_time`], for what may take longer.
+pub(crate) fn within<R>(
+    patience: Duration,
+    what: &str,
+    mut ask: impl FnMut() -> Result<R, String>,
+) -> Result<R, String> {
+    let deadline = Instant::now() + patience;
     let mut pause = Duration::from_millis(2);
     loop {
         let seen = match ask() {
@@ -88,7 +97,7 @@ pub(crate) fn in_time<R>(what: &str, mut ask: impl FnMut() -> Result<R, String>)
             Err(seen) => seen,
         };
         if Instant::now() >= deadline {
-            return Err(format!("waited {PATIENCE:?} for {what}\n  last seen: {seen}"));
+            return Err(format!("waited {patience:?} for {what}\n  last seen: {seen}"));
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(50));

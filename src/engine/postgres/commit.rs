@@ -14,7 +14,7 @@ use crate::model::term::{Terms, of_all_companies};
 use crate::model::view::{Pairs, Sink};
 
 /// Takes the place of the next commit: no other daemon commits until this transaction ends.
-const LOCK: &str = "BEGIN; SELECT batch, last_id, next_number FROM store FOR UPDATE";
+const LOCK: &str = "BEGIN; SELECT batch, last_id, next_number, needs FROM store FOR UPDATE";
 
 /// Everything at once. The division fails, and with it the whole, if the commit is not the next one, or of a daemon that
 /// is no longer one of them (a fencing token).
@@ -93,6 +93,8 @@ pub(super) struct Position {
     pub(super) last_id: u128,
     /// The number of the next subscription.
     pub(super) next_number: u32,
+    /// The oldest version of this program that can work with the tables.
+    pub(super) needs: i32,
 }
 
 /// Begins a transaction that no other daemon's commit can overtake.
@@ -108,6 +110,7 @@ pub(super) fn lock(connection: &mut Connection) -> Result<Position, postgres::Er
         batch: text(0).parse().unwrap_or(0),
         last_id: u128::from_str_radix(&text(1).replace('-', ""), 16).unwrap_or(0),
         next_number: u32::try_from(next_number).unwrap_or(u32::MAX),
+        needs: text(3).parse().unwrap_or(i32::MAX),
     })
 }
 
@@ -117,7 +120,7 @@ pub(super) fn lock(connection: &mut Connection) -> Result<Position, postgres::Er
 /// The server's, or that of the connection: then it is unknown whether it is committed.
 pub(super) fn commit_members(connection: &mut Connection, marks: &Marks, channel: &str) -> Result<(), postgres::Error> {
     connection.query(COMMIT_MEMBERS, &[&marks.batch, &marks.node, &marks.fan_outs])?;
-    connection.client().batch_execute(&format!("COMMIT; NOTIFY {channel}, '{:032x}'", marks.node.0))
+    connection.commit(&format!("COMMIT; NOTIFY {channel}, '{:032x}'", marks.node.0))
 }
 
 /// Ends the transaction without changing anything.
@@ -225,6 +228,6 @@ impl Rows {
         )?;
         // Waking others within the transaction would hold a lock of the whole cluster while it is synced.
         let wake = said.wake.as_ref().map(|channel| format!("; NOTIFY {channel}, '{:032x}'", marks.node.0));
-        connection.client().batch_execute(&format!("COMMIT{}", wake.unwrap_or_default()))
+        connection.commit(&format!("COMMIT{}", wake.unwrap_or_default()))
     }
 }

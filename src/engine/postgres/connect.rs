@@ -3,7 +3,7 @@
 //! The URL holds a password: nothing here prints it.
 
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -91,10 +91,18 @@ impl Connector {
     /// # Errors
     /// No host can be reached and used; with the reason of each.
     pub(super) fn connect(&self) -> Result<Client, Refusal> {
+        self.connect_warned(&Arc::default())
+    }
+
+    /// The same; `warned` is set when the server sends a warning.
+    ///
+    /// # Errors
+    /// As [`Connector::connect`].
+    pub(super) fn connect_warned(&self, warned: &Arc<AtomicBool>) -> Result<Client, Refusal> {
         let mut refusals = Vec::new();
         let last = self.last.load(Ordering::Relaxed);
         for at in [last].into_iter().chain((0..self.hosts.len()).filter(|at| *at != last)) {
-            match self.connect_to(at) {
+            match self.connect_to(at, warned) {
                 Ok(client) => {
                     self.last.store(at, Ordering::Relaxed);
                     return Ok(client);
@@ -113,9 +121,9 @@ impl Connector {
 
     /// A new connection to one of the hosts, within a time limit: the client limits the network's part alone, and a host
     /// that hangs would hold its caller for ever.
-    fn connect_to(&self, host: usize) -> Result<Client, Refusal> {
-        let (connector, (answer, answered)) = (self.clone(), mpsc::sync_channel(1));
-        let connect = move || drop(answer.send(connector.connect_untimed(host)));
+    fn connect_to(&self, host: usize, warned: &Arc<AtomicBool>) -> Result<Client, Refusal> {
+        let (connector, warned, (answer, answered)) = (self.clone(), warned.clone(), mpsc::sync_channel(1));
+        let connect = move || drop(answer.send(connector.connect_untimed(host, warned)));
         let spawned = thread::Builder::new().name("connect".to_owned()).spawn(connect);
         spawned.map_err(|error| Refusal(format!("no thread can be started: {error}")))?;
         let unanswered = |_| {
@@ -125,8 +133,13 @@ impl Connector {
         answered.recv_timeout(ANSWER_TIMEOUT).map_err(unanswered)?
     }
 
-    fn connect_untimed(&self, host: usize) -> Result<Client, Refusal> {
-        let config = &self.hosts[host].1;
+    fn connect_untimed(&self, host: usize, warned: Arc<AtomicBool>) -> Result<Client, Refusal> {
+        let mut config = self.hosts[host].1.clone();
+        config.notice_callback(move |notice| {
+            if *notice.code() == SqlState::WARNING {
+                warned.store(true, Ordering::Relaxed);
+            }
+        });
         // A local socket has no name that a certificate could be for: rustls would refuse it before anything is sent.
         let local = matches!(config.get_hosts(), [Host::Unix(_)]);
         let made = if local { config.connect(NoTls) } else { config.connect(self.tls.clone()) };

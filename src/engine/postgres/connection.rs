@@ -2,14 +2,20 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
+use postgres::error::SqlState;
 use postgres::types::ToSql;
 use postgres::{Client, Error, Row, Statement};
 
 use crate::engine::postgres::connect::{Connector, Refusal, describe, store_error};
 use crate::model::error::{Outage, StoreError};
 use crate::model::lock::lock;
+
+/// Writes a row as it is, so that the commit of the transaction is one that is waited for.
+const WRITE_NOTHING: &str = "UPDATE store SET single = true";
+/// A transaction that waits for all before it.
+const WAIT_AGAIN: &str = "BEGIN; UPDATE store SET single = true; COMMIT";
 
 /// Values of a statement.
 pub(super) type Values<'v> = &'v [&'v (dyn ToSql + Sync)];
@@ -18,6 +24,8 @@ pub(super) type Values<'v> = &'v [&'v (dyn ToSql + Sync)];
 pub(super) struct Connection {
     client: Client,
     statements: HashMap<String, Statement>,
+    /// Whether the server has sent a warning since this was last reset.
+    warned: Arc<AtomicBool>,
 }
 
 impl Connection {
@@ -26,7 +34,36 @@ impl Connection {
     /// # Errors
     /// As [`Connector::connect`].
     pub(super) fn open(connector: &Connector) -> Result<Self, Refusal> {
-        Ok(Self { client: connector.connect()?, statements: HashMap::new() })
+        let warned = Arc::default();
+        Ok(Self { client: connector.connect_warned(&warned)?, statements: HashMap::new(), warned })
+    }
+
+    /// Commits: `commit` is `COMMIT`, with what follows it. Returns once the commit is where the server is set to have it.
+    ///
+    /// The server warns if it no longer waits for its synchronous standbys, because a time limit of the user's or somebody
+    /// else cancelled that (`SyncRepWaitForLSN` in PostgreSQL's `syncrep.c`): the commit is then on its own disk alone. So another
+    /// one follows, which changes nothing and waits for all before it.
+    ///
+    /// # Errors
+    /// The server's, or that of the connection: then it is unknown whether it is committed.
+    pub(super) fn commit(&mut self, commit: &str) -> Result<(), Error> {
+        self.warned.store(false, Ordering::Relaxed);
+        self.client.batch_execute(commit)?;
+        while self.warned.swap(false, Ordering::Relaxed) {
+            tracing::warn!("PostgreSQL did not wait for its synchronous standbys: it is asked to wait again");
+            self.client.batch_execute(WAIT_AGAIN)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until all that is committed is where the server is set to have it: what others have committed is seen, but may
+    /// not be on the standbys, if the server ended or cancelled the wait for them. Ends the transaction.
+    ///
+    /// # Errors
+    /// The server's, or that of the connection.
+    pub(super) fn commit_nothing(&mut self) -> Result<(), Error> {
+        self.client.batch_execute(WRITE_NOTHING)?;
+        self.commit("COMMIT")
     }
 
     /// The client itself, for what is done once.
@@ -54,6 +91,11 @@ impl Connection {
     pub(super) fn is_closed(&self) -> bool {
         self.client.is_closed()
     }
+}
+
+/// Whether the server has ended the session, which the client may learn before it sees that the connection is closed.
+fn has_ended(error: &Error) -> bool {
+    [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN].iter().any(|ended| error.code() == Some(ended))
 }
 
 /// Connections for reading, made when they are first needed.
@@ -85,7 +127,7 @@ impl Pool {
         loop {
             let (mut connection, fresh) = self.take()?;
             let read = connection.query(sql, values);
-            let lost = connection.is_closed();
+            let lost = connection.is_closed() || read.as_ref().is_err_and(has_ended);
             self.put_back(Some(connection).filter(|_| !lost));
             match read {
                 Err(_) if lost && !fresh => {}
@@ -108,7 +150,7 @@ impl Pool {
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T, Error>) -> Result<T, StoreError> {
         let (mut connection, _) = self.take()?;
         let done = work(&mut connection);
-        let lost = connection.is_closed();
+        let lost = connection.is_closed() || done.as_ref().is_err_and(has_ended);
         self.put_back(Some(connection).filter(|_| !lost));
         done.map_err(|error| {
             tracing::warn!("{}", describe(&error));

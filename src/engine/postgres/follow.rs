@@ -15,7 +15,7 @@ const NEWS: &str = "
 WITH new AS MATERIALIZED (SELECT members, kinds, keys FROM commits WHERE batch > $1),
 changed AS (SELECT DISTINCT c.kind, c.key FROM new, unnest(new.kinds, new.keys) AS c (kind, key))
 SELECT s.batch, s.last_id, s.next_number, (SELECT count(*) FROM new),
-    (SELECT coalesce(bool_or(members), false) FROM new), c.kind, c.key, v.value
+    (SELECT coalesce(bool_or(members), false) FROM new), c.kind, c.key, v.value, s.needs
 FROM store s LEFT JOIN changed c ON true LEFT JOIN state v ON v.kind = c.kind AND v.key = c.key";
 
 /// What other daemons have committed.
@@ -39,6 +39,7 @@ pub(super) fn news(connection: &mut Connection, since: i64) -> Result<Option<New
         batch: first.get(0),
         last_id: first.get::<_, Id>(1).0,
         next_number: u32::try_from(first.get::<_, i64>(2)).unwrap_or(u32::MAX),
+        needs: first.get(8),
     };
     if position.batch == since {
         return Ok(None);

@@ -12,7 +12,7 @@ use crate::engine::postgres::connection::{Connection, Pool};
 use crate::engine::postgres::id::Id;
 use crate::engine::postgres::lease::LEASE;
 use crate::engine::postgres::ownership::{self, Member, Sight, Step};
-use crate::engine::postgres::process;
+use crate::engine::postgres::{process, schema};
 use crate::model::cluster::{Cluster, Member as Seen, Standby};
 use crate::model::error::StoreError;
 
@@ -87,10 +87,10 @@ impl About {
 
 /// Adds a daemon.
 pub(super) fn join(connection: &mut Connection, node: Id, about: &About) -> Result<(), postgres::Error> {
-    let sql = "INSERT INTO nodes (node, name, version, process, until) VALUES ($1, $2, $3, $4, clock_timestamp() + $5 * \
-               interval '1 millisecond')";
-    let version = env!("CARGO_PKG_VERSION");
-    connection.query(sql, &[&node, &about.name, &version, &about.process, &lease_millis()]).map(drop)
+    let sql = "INSERT INTO nodes (node, name, version, process, until, knows) VALUES ($1, $2, $3, $4, clock_timestamp() + \
+               $5 * interval '1 millisecond', $6)";
+    let (version, lease) = (env!("CARGO_PKG_VERSION"), lease_millis());
+    connection.query(sql, &[&node, &about.name, &version, &about.process, &lease, &schema::VERSION]).map(drop)
 }
 
 /// Carries out a step of `me`: removes the dead, and takes shards.

@@ -115,7 +115,7 @@ impl Writer {
         }
         let marks = self.marks();
         self.changes.on_connection(|connection| commit::commit_members(connection, &marks, &self.channel))?;
-        self.batch = marks.batch;
+        (self.batch, self.confirmed) = (marks.batch, marks.batch);
         Ok(())
     }
 
@@ -170,7 +170,7 @@ pub(super) fn commit_join(
     joined: &Joined,
     schema: &str,
 ) -> Result<(), postgres::Error> {
-    let Position { batch, last_id, next_number } = joined.position;
+    let Position { batch, last_id, next_number, .. } = joined.position;
     let fan_outs = joined.fan_outs.iter().copied().map(Id).collect();
     let marks = Marks { batch: batch + 1, last_id, next_number, node: lease.node(), fan_outs };
     commit::commit_members(connection, &marks, &channel(schema))

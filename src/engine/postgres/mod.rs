@@ -298,6 +298,7 @@ impl Opened {
             about,
             replicas,
             batch,
+            confirmed: batch,
             membership,
             state: State::default(),
         };

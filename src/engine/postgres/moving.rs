@@ -104,6 +104,8 @@ fn begin(connection: &mut Connection, connector: &Connector, source: &str) -> Re
         }
         let mut turn = connection.client().transaction()?;
         turn.batch_execute(MAKE)?;
+        // The directory may have what older versions cannot read.
+        schema::need_this_version(&mut turn)?;
         turn.execute(BEGIN, &[&source])?;
         turn.commit()?;
         return Ok(Reached::default());

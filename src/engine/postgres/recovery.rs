@@ -13,10 +13,11 @@ use crate::engine::postgres::commit::{self, Position};
 use crate::engine::postgres::connect::Refusal;
 use crate::engine::postgres::connection::Connection;
 use crate::engine::postgres::writer::{AGAIN_MOST, Ended, Failed, Unknown, Writer, in_words};
-use crate::engine::postgres::{members, registry, retention};
+use crate::engine::postgres::{members, registry, retention, schema};
 use crate::model::command::AttemptResult;
 use crate::model::error::{Outage, StoreError};
 use crate::model::lock::lock;
+use crate::model::record::Format;
 
 /// How long to wait before connecting again, at first.
 const AGAIN_FIRST: Duration = Duration::from_millis(100);
@@ -83,13 +84,13 @@ impl Writer {
         let me = self.lease.node();
         // A commit whose connection was lost may still be under way: this waits for it.
         let position = commit::lock(&mut connection)?;
+        self.check_version(position).map_err(|(_, refusal)| refusal)?;
         let (last, fan_outs) = members::position(&mut connection, me)?;
         self.changes.set_connection(Some(connection));
         let unread = |(_, refusal): Failed| Refusal(format!("the tables cannot be read: {refusal}"));
-        let made = self.state.unknown.take_if(|unknown| unknown.batch == last);
-        if let Some(unknown) = &made {
-            // Memory is as of that commit, and these attempts are recorded; others have ended since.
-            self.state.results.drain(..unknown.results.min(self.state.results.len()));
+        let made = self.state.unknown.as_ref().is_some_and(|unknown| unknown.batch == last);
+        if made {
+            // Memory is as of that commit.
             self.changes.committed();
             let last_id = self.handler.last_id();
             self.batch = last;
@@ -99,14 +100,36 @@ impl Writer {
             let since = self.batch;
             self.load_as_of(position, &fan_outs).map_err(unread)?;
             // The lanes know nothing of what was not committed, and must hear of what others have.
-            self.batch = since;
-            self.take_over_news(true).map_err(unread)?;
+            (self.batch, self.state.news) = (since, true);
         }
-        self.changes.on_connection(commit::unlock).map_err(unread)?;
-        self.state.unknown = None;
+        // Nothing is answered or sent of what a server that crashed meanwhile may have on its own disk alone. If this fails, too,
+        // all of it is done again. Without the standbys it would not end, and nothing is accepted.
+        if self.has_replicas().map_err(unread)? {
+            self.changes.on_connection(Connection::commit_nothing).map_err(unread)?;
+            self.confirmed = position.batch;
+        } else {
+            self.changes.on_connection(commit::unlock).map_err(unread)?;
+        }
+        let unknown = self.state.unknown.take();
+        let made = unknown.filter(|_| made);
+        if let Some(unknown) = &made {
+            // These attempts are recorded; others have ended since.
+            self.state.results.drain(..unknown.results.min(self.state.results.len()));
+        }
         // Whoever was away may have been given up by the others.
         self.membership.changed = true;
         Ok(made)
+    }
+
+    /// Takes over what all daemons can read, which this one must be able to, too.
+    pub(super) fn check_version(&mut self, found: Position) -> Result<(), Failed> {
+        self.handler.may_write(Format::new(found.needs));
+        self.state.outdated = found.needs > schema::VERSION;
+        if !self.state.outdated {
+            return Ok(());
+        }
+        let why = schema::newer(self.connector.schema(), found.needs);
+        Err((StoreError::Unavailable(Outage::Ended), Refusal(why)))
     }
 
     /// Reads everything in memory anew: too much has been committed since to follow. What the lanes have may be outdated.

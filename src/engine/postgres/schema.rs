@@ -4,15 +4,18 @@
 //! commits have changed; `nodes` are the daemons, `shards` what each of them owns, `positions` their last commits.
 //!
 //! **Versions.** A new version only adds at first: the daemons of the one before go on beside it while they are replaced
-//! one by one, unless `needs` says that they cannot. What it no longer needs goes when all of them are new ([`finish`]).
+//! one by one, unless `needs` says that they cannot. What it no longer needs goes when all of them are new ([`finish`]), and
+//! what the older ones could not read is written only then: `needs` is also the [`Format`] of records that all know.
+//! A daemon that finds `needs` raised above what it knows (it was frozen meanwhile) ends.
 
 use postgres::{Client, Transaction};
 
 use crate::engine::embedded::OpenError;
 use crate::engine::postgres::connect::{Connector, Refusal};
+use crate::model::record::Format;
 
 /// The version of the tables.
-pub(super) const VERSION: i32 = 2;
+pub(super) const VERSION: i32 = Format::NEWEST.number();
 /// The key of the advisory lock under which tables are made and upgraded ("hookswit").
 const UPGRADE_LOCK: i64 = 0x686f_6f6b_7377_6974;
 
@@ -96,7 +99,10 @@ CREATE TABLE commits (
 ";
 
 /// What each version adds to the one before, and the version that it makes.
-const UPGRADES: [(i32, &str); 1] = [(2, SEVERAL_DAEMONS)];
+const UPGRADES: [(i32, &str); 2] = [(2, SEVERAL_DAEMONS), (3, FORMATS)];
+
+/// Version 3 has further kinds of records. Daemons of version 2 do not say what they know.
+const FORMATS: &str = "ALTER TABLE nodes ADD COLUMN knows integer NOT NULL DEFAULT 2";
 
 /// What the current version no longer needs.
 const LEFT_OVER: &str = "ALTER TABLE store DROP COLUMN IF EXISTS node";
@@ -126,6 +132,8 @@ pub(super) fn prepare(client: &mut Client, connector: &Connector) -> Result<Opti
             }
             turn.batch_execute(TABLES)?;
             upgrade(&mut turn, 1)?;
+            // Nobody of an older version is there.
+            need_this_version(&mut turn)?;
             None
         }
         Found::Version { version, needs } if needs <= VERSION => {
@@ -133,10 +141,7 @@ pub(super) fn prepare(client: &mut Client, connector: &Connector) -> Result<Opti
             Some(version)
         }
         Found::Version { version, .. } => {
-            return Err(OpenError::Schema(format!(
-                "the schema {schema} is of a newer hookswitch (version {version} of its tables, this one knows {VERSION}): \
-                 use that newer version"
-            )));
+            return Err(OpenError::Schema(newer(schema, version)));
         }
         Found::Foreign => {
             return Err(OpenError::Schema(format!(
@@ -149,8 +154,28 @@ pub(super) fn prepare(client: &mut Client, connector: &Connector) -> Result<Opti
     Ok(before)
 }
 
-/// Upgrades tables of this version, if it is older.
+/// From now on older versions are refused: what they cannot read may be written. Nobody of them may be there.
+///
+/// # Errors
+/// The server's.
+pub(super) fn need_this_version(turn: &mut Transaction<'_>) -> Result<(), postgres::Error> {
+    turn.execute("UPDATE store SET needs = $1", &[&VERSION]).map(drop)
+}
+
+/// Why a schema cannot be used that this version does not know.
+pub(super) fn newer(schema: &str, version: i32) -> String {
+    format!(
+        "the schema {schema} is of a newer hookswitch (version {version} of its tables, this one knows {VERSION}): use that \
+         newer version"
+    )
+}
+
+/// Upgrades tables of this version, if it is older. Commits lock a row of `store` first and other tables afterwards: so does
+/// this, lest it and a commit wait for each other. Who reads, and renews a lease, goes on.
 fn upgrade(turn: &mut Transaction<'_>, from: i32) -> Result<(), postgres::Error> {
+    if from < VERSION {
+        turn.batch_execute("LOCK TABLE store IN EXCLUSIVE MODE")?;
+    }
     for (to, added) in UPGRADES.iter().filter(|(to, _)| *to > from) {
         turn.batch_execute(added)?;
         turn.execute("UPDATE store SET version = $1", &[to])?;
@@ -167,16 +192,16 @@ pub(super) fn finish(client: &mut Client, connector: &Connector) -> Result<(), R
     let mut turn = client.transaction()?;
     turn.execute("SELECT pg_advisory_xact_lock($1)", &[&UPGRADE_LOCK])?;
     turn.batch_execute(&format!("SET LOCAL search_path = \"{schema}\""))?;
-    let others =
-        "SELECT name, version FROM nodes WHERE version <> $1 AND until > clock_timestamp() ORDER BY started LIMIT 1";
-    if let Some(other) = turn.query_opt(others, &[&own])? {
+    let others = "SELECT name, version FROM nodes WHERE (version <> $1 OR knows <> $2) AND until > clock_timestamp() \
+                  ORDER BY started LIMIT 1";
+    if let Some(other) = turn.query_opt(others, &[&own, &VERSION])? {
         let (name, version): (String, String) = (other.get(0), other.get(1));
         return Err(Refusal(format!(
             "the daemon {name} of version {version} still works on the schema {schema}, and this is {own}: replace it first"
         )));
     }
     turn.batch_execute(LEFT_OVER)?;
-    turn.execute("UPDATE store SET needs = $1", &[&VERSION])?;
+    need_this_version(&mut turn)?;
     Ok(turn.commit()?)
 }
 
@@ -204,4 +229,15 @@ fn found(turn: &mut Transaction<'_>, schema: &str) -> Result<Found, postgres::Er
     let Some(version) = row.map(|row| row.get(0)) else { return Ok(Found::Foreign) };
     let needs = if version < 2 { version } else { turn.query_one("SELECT needs FROM store", &[])?.get(0) };
     Ok(Found::Version { version, needs })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_version_is_made_of_the_one_before() {
+        let made: Vec<i32> = UPGRADES.iter().map(|(to, _)| *to).collect();
+        assert_eq!(made, (2..=VERSION).collect::<Vec<_>>());
+    }
 }

@@ -1,8 +1,19 @@
 //! The writer's look at the synchronous standbys that the configuration wants (`replicas` in `[store]`).
 
-use crate::engine::postgres::writer::{ALIVE_EVERY, Writer};
+use crate::engine::postgres::connection::Connection;
+use crate::engine::postgres::writer::{ALIVE_EVERY, Failed, Writer};
+
+fn count(connection: &mut Connection) -> Result<i64, postgres::Error> {
+    let sql = "SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum') AND state = 'streaming'";
+    Ok(connection.query(sql, &[])?.first().map_or(0, |row| row.get(0)))
+}
 
 impl Writer {
+    /// Whether as many synchronous standbys are there as are wanted.
+    pub(super) fn has_replicas(&self) -> Result<bool, Failed> {
+        Ok(self.replicas == 0 || self.changes.on_connection(count)? >= self.replicas)
+    }
+
     /// Asks now and then whether enough synchronous standbys are there. Without them nothing new is accepted; what was
     /// accepted is delivered.
     pub(super) fn check_replicas_if_due(&mut self) {
@@ -10,11 +21,8 @@ impl Writer {
         if self.replicas == 0 || !due {
             return;
         }
-        let sql =
-            "SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum') AND state = 'streaming'";
-        let there = self.changes.on_connection(|connection| connection.query(sql, &[]));
         // If the server is away, the commit finds out.
-        let Ok(there) = there.map(|rows| rows.first().map_or(0, |row| row.get::<_, i64>(0))) else { return };
+        let Ok(there) = self.changes.on_connection(count) else { return };
         let lacking = there < self.replicas;
         if lacking != self.state.lacking {
             let wanted = self.replicas;

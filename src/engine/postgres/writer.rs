@@ -34,6 +34,7 @@ use crate::model::read_ahead::Request;
 use crate::model::registry::Registry;
 use crate::model::settings::Settings;
 use crate::model::turn::{Context, Outcome};
+use crate::model::view::{View as _, ViewMut as _};
 use crate::model::{counts, keys, read_set, replica, report};
 
 /// How often an idle writer asks whether the server is still there.
@@ -67,6 +68,9 @@ pub(super) struct Writer {
     pub(super) replicas: i64,
     /// The number of the last commit, of whichever daemon, that memory is as of.
     pub(super) batch: i64,
+    /// The number of the last commit that is known to be where the server is set to have it: what others have committed
+    /// since can be seen, but may not be on the standbys.
+    pub(super) confirmed: i64,
     pub(super) membership: Membership,
     pub(super) state: State,
 }
@@ -92,8 +96,10 @@ pub(super) struct State {
     pub(super) alive: Option<Instant>,
     /// Whether too few standbys were there when it was last asked.
     pub(super) lacking: bool,
+    /// Whether the tables need a newer version.
+    pub(super) outdated: bool,
     /// Whether others may have committed something.
-    news: bool,
+    pub(super) news: bool,
 }
 
 /// A commit whose outcome is not known.
@@ -137,6 +143,9 @@ impl Writer {
                 self.handle_control(one)?;
             }
             self.take_results(results);
+            if self.state.outdated {
+                return Err(Ended("all other daemons are of a newer version".to_owned()));
+            }
             if self.state.away.is_some() && !self.reconnect_if_due()? {
                 refuse(commands, Outage::Away);
                 if self.state.closing {
@@ -239,6 +248,7 @@ impl Writer {
     /// Begins a transaction, as of the last commit of all daemons.
     pub(super) fn begin(&mut self) -> Result<(), Failed> {
         let found = self.changes.on_connection(commit::lock)?;
+        self.check_version(found)?;
         if found.batch == self.batch { Ok(()) } else { self.take_over_news(true) }
     }
 
@@ -345,7 +355,8 @@ impl Writer {
     ) -> Result<Outcome, StoreError> {
         let changes = self.changes.clone();
         let keys = commands.iter().flat_map(read_set::of_command).chain(results.iter().map(read_set::of_result));
-        let ahead = changes.prefetch(keys.collect()).and_then(|()| changes.repair());
+        let counted = Key::all(ValueKind::Counted);
+        let ahead = changes.prefetch(keys.chain([counted.clone()]).collect()).and_then(|()| changes.repair());
         if let Err(error) = ahead {
             commands.into_iter().for_each(|command| command.refuse_with(&error));
             return Err(error);
@@ -362,7 +373,10 @@ impl Writer {
         let mut outcome = self.handler.decide(commands, results, context, answers)?;
         report::add_records(std::mem::take(&mut outcome.for_report), &*changes);
         for (key, value) in counts::changed(&self.registry, usize::MAX) {
-            crate::model::view::ViewMut::put(&*changes, key, value);
+            // The flag says the same nearly always: to write it with each commit would make a dead row each time.
+            if key != counted || changes.get(&key)?.as_ref() != Some(&value) {
+                changes.put(key, value);
+            }
         }
         changes.check()?;
         Ok(outcome)
@@ -380,7 +394,8 @@ impl Writer {
         let (changed, aside) = self.changes.pending();
         let nothing = rows.is_empty() && changed.is_empty() && aside.is_empty();
         let alive = self.state.alive.is_some_and(|last| decided_at.at.duration_since(last) < ALIVE_EVERY);
-        if nothing && alive {
+        // An answer that rests on what another daemon has committed waits for that.
+        if nothing && alive && self.batch == self.confirmed {
             if let Err((_, refusal)) = self.changes.on_connection(commit::unlock) {
                 self.lose(results, None, &refusal.0);
             }
@@ -392,7 +407,7 @@ impl Writer {
         let written = self.changes.on_connection(|connection| rows.commit(connection, &marks, &said, &changed, &aside));
         match written {
             Ok(()) => {
-                self.batch = marks.batch;
+                (self.batch, self.confirmed) = (marks.batch, marks.batch);
                 self.state.alive = Some(Instant::now());
                 self.changes.committed();
                 self.engine.set_durable(marks.last_id);
