@@ -18,7 +18,7 @@
 //! | a part of the call report | none: the counts of its hour are lost, and start again |
 //! | a call's milestones | none: later events count as another call |
 //! | a session of the page, a portal link | none: somebody signs in again |
-//! | a used sign-in at a provider | none |
+//! | a used sign-in at a provider | none: its key says all |
 //!
 //! Other values must be readable: a store that has lost one is not opened, since it would send wrong data or none. A
 //! salvage rebuilds them from the log.
