@@ -36,8 +36,8 @@ use check::{Check, State};
 Looks at the configuration, the data directory, the disk and how fast it
 syncs, the key file, the clock, the limits of open files and of threads, name
 resolution, certificates (the client certificates of webhooks, too), the
-provider of [page.oidc], and the port or the daemon that answers there. Changes nothing. Run it as the user that
-the daemon runs as, or as root.
+provider of [page.oidc], and the port or the daemon that answers there. Changes
+nothing. Run it as the user that the daemon runs as, or as root.
 
 With PostgreSQL it looks at the server instead of the directory and the disk:
 version, rights, a pooler in between, whether it syncs, its standbys, clock.

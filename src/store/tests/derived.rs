@@ -8,6 +8,7 @@ use crate::model::key::ValueKind;
 use crate::model::keys;
 use crate::model::value;
 use crate::store::tests::conversations::{message, post};
+use crate::store::tests::frozen_sessions::member;
 
 use super::*;
 
@@ -31,6 +32,7 @@ fn filled(dir: &Path) -> (u64, Health) {
     let (_, text) = ask(|reply| store.by(anyone()).create_token(token(), reply)).unwrap();
     let lifetime = crate::core::session::Lifetime::default();
     ask(|reply| store.by(anyone()).open_session(text.hash(), None, lifetime, reply)).unwrap();
+    ask(|reply| store.by(anyone()).open_member_session(member("Dana"), lifetime, reply)).unwrap().unwrap();
     let link = json::parse(r#"{"company":"acme"}"#).unwrap();
     let link = crate::core::portal_link::PortalLinkDraft::from_json(link).unwrap();
     ask(|reply| store.by(anyone()).create_portal_link(link, text.hash(), reply)).unwrap();

@@ -22,7 +22,8 @@ fn members() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/frozen/members")
 }
 
-fn member(name: &str) -> MemberEntry {
+/// Somebody of a company who came back from the provider.
+pub(super) fn member(name: &str) -> MemberEntry {
     let text = str::to_owned;
     let (issuer, subject, group) = (text("https://login.example/realms/x"), text("u-7"), text("büro"));
     MemberEntry {
