@@ -47,6 +47,8 @@ const MEASURED: &[&str] = &[
     "shared_preload_libraries=pg_stat_statements",
     "pg_stat_statements.track_utility=on",
 ];
+/// Settings of those that others follow: one that was away finds what it needs.
+const FOLLOWED: &[&str] = &["wal_keep_size=1GB"];
 /// Settings for many daemons with many partitions.
 const MANY: &[&str] = &["max_connections=300", "max_locks_per_transaction=256"];
 
@@ -87,7 +89,7 @@ impl Cluster {
     /// As [`Cluster::start`].
     #[allow(dead_code, reason = "for the tests of a promotion; the harness is shared")]
     pub(crate) fn primary() -> Result<Self, String> {
-        Self::keep(MAKE, Path::new(""), &[UNSAFE, MANY].concat())
+        Self::keep(MAKE, Path::new(""), &[UNSAFE, MANY, FOLLOWED].concat())
     }
 
     /// Makes and starts a standby of a primary.
@@ -96,7 +98,7 @@ impl Cluster {
     /// As [`Cluster::start`].
     #[allow(dead_code, reason = "for the tests of a promotion; the harness is shared")]
     pub(crate) fn standby(primary: &Self) -> Result<Self, String> {
-        Self::keep(COPY, &primary.directory, &[UNSAFE, MANY].concat())
+        Self::keep(COPY, &primary.directory, &[UNSAFE, MANY, FOLLOWED].concat())
     }
 
     /// Makes and starts a standby of a primary in the directory of a cluster that is gone: it has the same URL.
@@ -108,7 +110,7 @@ impl Cluster {
         let directory = gone.directory.clone();
         drop(gone);
         fs::create_dir(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
-        Self::keep_at(directory, COPY, &primary.directory, &[UNSAFE, MANY].concat())
+        Self::keep_at(directory, COPY, &primary.directory, &[UNSAFE, MANY, FOLLOWED].concat())
     }
 
     /// Makes and starts a cluster that syncs, in a directory below `parent`, which is on a disk where `/tmp` may be memory,
@@ -217,7 +219,14 @@ impl Cluster {
 }
 
 impl Drop for Cluster {
+    #[allow(clippy::print_stderr, reason = "the test harness shows this below the message of a failed test")]
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let last: Vec<&str> = log.lines().rev().take(60).collect();
+            eprintln!("--- what PostgreSQL in {} said last:", self.directory.display());
+            last.iter().rev().for_each(|line| eprintln!("{line}"));
+        }
         drop(self.keeper.stdin.take());
         let _ = self.keeper.wait();
         // The keeper has removed it, unless it could not start.
