@@ -36,6 +36,8 @@ const PACE: Duration = Duration::from_millis(40);
 /// How long before the end of a fault an attempt may have been made that is not recorded: attempts that ended while the
 /// server was away wait for it, and those of a frozen daemon are made again by another one. The margin is for what is in flight.
 const UNRECORDED: Duration = Duration::from_secs(10);
+/// How long a post may be refused: longer than any fault lasts.
+const REFUSED: Duration = Duration::from_secs(180);
 /// How long nothing may be delivered at all, once the faults are over.
 const STANDSTILL: Duration = Duration::from_secs(60);
 
@@ -175,7 +177,7 @@ fn produce(
         }
         let events: Vec<Value> = (first..first + plan.batch).map(|number| posted(plan, producer, number)).collect();
         let body = events.iter().map(|event| format!("{event}\n")).collect::<String>();
-        let headers = [("content-type", "application/x-ndjson")];
+        let (headers, begun) = ([("content-type", "application/x-ndjson")], Instant::now());
         loop {
             match daemons.any(&mut random).try_request("POST", "/v1/events", &headers, body.as_bytes()) {
                 Ok(reply) if reply.status == 202 => {
@@ -190,6 +192,7 @@ fn produce(
                 Err(_) => {}
             }
             refused += 1;
+            assert!(begun.elapsed() < REFUSED, "nothing is accepted any more");
             std::thread::sleep(Duration::from_millis(20));
         }
         std::thread::sleep(plan.pace);
