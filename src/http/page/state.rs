@@ -6,10 +6,12 @@ use tokio::sync::Mutex;
 
 use super::assets::Assets;
 use super::guard::policy;
+use super::language::Spoken;
 use super::recent::Recent;
 use super::render::Templates;
 use crate::http::fair_limit::FairLimit;
 use crate::http::settings::PageSettings;
+use crate::texts::Language;
 
 /// Templates, assets and caches, built once at start.
 pub(in crate::http) struct Page {
@@ -41,7 +43,7 @@ impl Page {
             frames => settings.frame_ancestors.join(" "),
         };
         Self {
-            templates: Templates::new(),
+            templates: Templates::default(),
             assets,
             common,
             framing: policy(&settings.frame_ancestors),
@@ -50,8 +52,14 @@ impl Page {
         }
     }
 
-    /// What a template is given as `page`: what all of them are given, and `more`.
-    pub(super) fn given(&self, more: Value) -> Value {
-        context! { ..more, ..self.common.clone() }
+    /// What a template is given as `page`: what all of them are given, and `more`; `here` is the address of the view.
+    pub(super) fn given(&self, spoken: Spoken, here: &str, more: Value) -> Value {
+        let languages = Language::ALL.map(|one| context! { tag => one.tag(), name => one.name() });
+        let own = context! {
+            language => spoken.language.tag(),
+            languages => spoken.free.then(|| languages.to_vec()),
+            here,
+        };
+        context! { ..more, ..own, ..self.common.clone() }
     }
 }

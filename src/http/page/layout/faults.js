@@ -1,6 +1,7 @@
 // Shows the API's errors beside their fields: `errors: [{pointer, detail}]` (RFC 6901 pointers).
 
 import { element } from "./dom.js";
+import { t } from "./texts.js";
 
 /**
  * Shows a refusal in `form`: each error at the field whose `data-pointer` begins its pointer, or where `spot` finds
@@ -19,7 +20,7 @@ export function showFaults(form, problem, refusal, spot = () => null) {
   const left = refusal.errors.filter((error, index) => !beside(form, error, index, spot));
   if (left.length > 0 || refusal.errors.length === 0) {
     problem.replaceChildren(
-      element("p", {}, refusal.errors.length === 0 ? refusal.message : "This could not be saved:"),
+      element("p", {}, refusal.errors.length === 0 ? refusal.message : t("not-saved")),
       ...left.map((error) => element("p", {}, `${error.pointer} ${error.detail}`)),
     );
     problem.hidden = false;
