@@ -153,9 +153,7 @@ fn arguments(rest: &str) -> Vec<String> {
             '"' => quoted = !quoted,
             '(' | '[' | '{' if !quoted => depth += 1,
             ')' | ']' | '}' if !quoted => depth -= 1,
-            '=' if !quoted && depth == 1 => {
-                names.extend(part.trim().strip_prefix(',').or(Some(part.trim())).map(|name| name.trim().to_owned()))
-            }
+            '=' if !quoted && depth == 1 => names.push(part.trim().trim_start_matches(',').trim().to_owned()),
             _ => {}
         }
         if depth == 0 {

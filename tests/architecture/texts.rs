@@ -1,7 +1,7 @@
 //! Whether words of the page stand in its templates and scripts instead of the catalogue (`src/texts`).
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::root;
 
@@ -40,12 +40,12 @@ const NAMES_FOLLOW: [&str; 7] =
 /// Strings of scripts that are no words of the page although they look like some.
 const NAMES: [&str; 4] = ["Accept", "Content-Type", "X-Hookswitch-Page", "Enter"];
 
-fn below(dir: PathBuf, ending: &str) -> Vec<(String, String)> {
+fn below(dir: &Path, ending: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(&dir).expect("a directory of the page") {
+    for entry in fs::read_dir(dir).expect("a directory of the page") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
-            found.extend(below(path, ending));
+            found.extend(below(&path, ending));
         } else if path.extension().is_some_and(|one| one == ending) {
             let text = fs::read_to_string(&path).expect("a source in UTF-8");
             found.push((path.display().to_string(), text));
@@ -191,7 +191,7 @@ fn expression(after: &str) -> usize {
 #[test]
 fn no_words_stand_in_templates_and_scripts() {
     let page = root().join("src/http/page");
-    let (templates, scripts) = (below(page.clone(), "html"), below(page, "js"));
+    let (templates, scripts) = (below(&page, "html"), below(&page, "js"));
     assert!(templates.len() > 20 && scripts.len() > 20, "the page was not found");
     let templates = templates.iter().map(|(path, text)| (path, words_in_template(text)));
     let scripts = scripts.iter().map(|(path, text)| (path, words_in_script(text)));

@@ -36,7 +36,8 @@ export const tests = {
     await page.getByRole("dialog").getByText("1 Zustellung wartet.").waitFor();
     await page.getByRole("dialog").getByRole("button", { name: "Abbrechen" }).click();
     await page.getByRole("button", { name: "Testen" }).click();
-    await page.locator('[data-outcome="working"]').getByText("Antwort 200").waitFor();
+    await page.locator('[data-outcome="working"]').getByText("Die URL funktioniert und antwortet.").waitFor();
+    assert.equal(await page.locator('[data-outcome="working"] summary').innerText().then((text) => /^Details \(\d+ ms\)$/.test(text)), true);
     await page.goto(`${stage.url}/logs/dead-letters`);
     await page.getByRole("button", { name: "Alle erneut zustellen" }).click();
     await page.getByRole("dialog").getByText("1 unzustellbares Ereignis erneut zustellen?").waitFor();
@@ -86,8 +87,8 @@ export const tests = {
     await stage.api("GET", `/v1/subscriptions/${made.id}/secret`);
     const page = await stage.page({ at: "/activity" });
     const rows = page.locator("table.activity tbody tr");
-    await rows.filter({ hasText: "subscription.create" }).waitFor();
-    const change = rows.filter({ hasText: "subscription.change" });
+    await rows.filter({ hasText: "Webhook created" }).waitFor();
+    const change = rows.filter({ hasText: "Webhook changed" });
     assert.equal(await change.locator("del").first().textContent(), "http://127.0.0.1:1/hook");
     assert.equal(await change.locator("ins").first().textContent(), "http://127.0.0.1:1/other");
     await page.getByLabel("What").selectOption("subscription.show_secret");
@@ -98,7 +99,7 @@ export const tests = {
     await page.getByRole("button", { name: "Search" }).click();
     await page.getByText("No entries match").waitFor();
     await page.getByRole("link", { name: "Show all" }).click();
-    await rows.filter({ hasText: "subscription.create" }).waitFor();
+    await rows.filter({ hasText: "Webhook created" }).waitFor();
     await stage.look("activity", "/activity");
   },
 

@@ -249,7 +249,10 @@ fn every_page_keeps_to_itself() {
         assert!(!text.contains(" style=\"") && !text.contains("<script>") && !text.contains(" onclick="), "{text}");
     }
     let activity = browser.get("/activity?action=session.begin").expect(200).text();
-    assert!(activity.contains("<h1>Activity</h1>") && activity.contains("session.begin<span"), "{activity}");
+    assert!(
+        activity.contains("<h1>Activity</h1>") && activity.contains("data-action=\"session.begin\">Signed in<span"),
+        "{activity}"
+    );
     let missing = browser.get("/webhooks/sub_01K40000000000000000000000").expect(404);
     assert!(missing.text().contains("<h1>Not found</h1>"), "{missing:?}");
     browser.get("/webhooks?cursor=nonsense").expect(422);

@@ -25,19 +25,22 @@ pub(super) struct Spoken {
     pub(super) language: Language,
     /// Whether the viewer may choose another: not if the platform has chosen.
     pub(super) free: bool,
+    /// Where the viewer is, as far as the browser or the link say (ISO 3166-1): for phone numbers.
+    pub(super) region: Option<[u8; 2]>,
 }
 
 impl Spoken {
     /// For a request with these headers, by somebody whose portal link asks for the language `by_link`.
     pub(super) fn of(headers: &HeaderMap, by_link: Option<&str>, configured: Option<&str>) -> Self {
-        if let Some(language) = by_link.and_then(Language::of_tag) {
-            return Self { language, free: false };
-        }
         let lines = headers.get_all(ACCEPT_LANGUAGE).iter().filter_map(|line| line.to_str().ok());
         let accepted = lines.collect::<Vec<_>>().join(",");
+        let region = by_link.into_iter().chain(accepted.split(',')).find_map(region);
+        if let Some(language) = by_link.and_then(Language::of_tag) {
+            return Self { language, free: false, region };
+        }
         let language = switched(headers).or_else(|| Language::preferred(&accepted));
         let language = language.or_else(|| configured.and_then(Language::of_tag)).unwrap_or(Language::English);
-        Self { language, free: true }
+        Self { language, free: true, region }
     }
 
     /// The same for somebody who is not signed in.
@@ -49,6 +52,16 @@ impl Spoken {
     pub(super) fn texts(self) -> &'static Texts {
         Texts::of(self.language)
     }
+}
+
+/// The region of a tag such as `de-AT;q=0.9` (RFC 5646 section 2.2.4).
+fn region(range: &str) -> Option<[u8; 2]> {
+    let tag = range.split(';').next().unwrap_or_default();
+    let region = tag.trim().split('-').skip(1).find(|part| part.len() == 2)?;
+    region
+        .bytes()
+        .all(|byte| byte.is_ascii_alphabetic())
+        .then(|| region.to_ascii_uppercase().into_bytes().try_into().ok())?
 }
 
 /// What the switch was set to.
@@ -102,7 +115,13 @@ mod tests {
             (vec![("accept-language", "fr")], None, Some("fr"), Language::English, true),
             (vec![], None, None, Language::English, true),
         ] {
-            assert_eq!(Spoken::of(&headers(&given), link, configured), Spoken { language, free }, "{given:?}");
+            let found = Spoken::of(&headers(&given), link, configured);
+            assert_eq!((found.language, found.free), (language, free), "{given:?}");
+        }
+        for (tag, wanted) in
+            [("de-at;q=0.5", Some(*b"AT")), ("zh-Hant-TW", Some(*b"TW")), ("de", None), ("es-419", None)]
+        {
+            assert_eq!(region(tag), wanted, "{tag}");
         }
     }
 }

@@ -7,6 +7,7 @@ use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, HtmlEscape, UndefinedBehavior, Value};
 
 use super::script_texts::ScriptTexts;
+use crate::core::phone;
 use crate::texts::{Argument, Language, Texts};
 
 /// Stands for the markup of value N within a text, while the rest is escaped: U+E000 and up are of private use.
@@ -19,9 +20,13 @@ pub(super) fn environment(language: Language) -> Environment<'static> {
     all.set_undefined_behavior(UndefinedBehavior::Strict);
     all.set_auto_escape_callback(|_| AutoEscape::Html);
     all.add_function("t", move |key: &str, values: Kwargs| text(texts, key, &values));
-    all.add_function("word", move |prefix: &str, word: &str| texts.word(prefix, word));
+    all.add_function("word", move |prefix: &str, word: &str, other: Option<&str>| match other {
+        Some(other) => texts.word_or(prefix, word, other),
+        None => texts.word(prefix, word),
+    });
     let scripts = ScriptTexts::of(texts);
     all.add_function("script_texts", move |script: &str| Value::from_safe_string(scripts.element(script)));
+    all.add_filter("phone", |number: &str, region: Option<&str>| phone::shown(number, region));
     all.add_filter("utc", move |time: &str| language.time(time));
     all.add_filter("bucket", move |name: &str| language.bucket(name));
     all.add_filter("count", move |number: u64| language.count(number));
@@ -101,13 +106,19 @@ mod tests {
 
     #[test]
     fn every_word_of_the_api_that_views_show_has_a_text() {
+        use crate::core::actor::{ActorKind, Via};
         use crate::core::attempt::{Fault, Phase, Status};
+        use crate::core::audit::Action;
         use crate::core::subscription::DisabledReason;
         let texts = Texts::of(Language::English);
         let all = [
             ("error", Fault::ALL.iter().map(|word| word.as_str()).collect::<Vec<_>>()),
             ("phase", Phase::ALL.iter().map(|word| word.as_str()).collect()),
             ("status", Status::ALL.iter().map(|word| word.as_str()).collect()),
+            ("outcome", Fault::ALL.iter().map(|word| word.as_str()).collect()),
+            ("action", Action::ALL.iter().map(|word| word.as_str()).collect()),
+            ("actor", ActorKind::ALL.iter().map(|word| word.as_str()).collect()),
+            ("via", Via::ALL.iter().map(|word| word.as_str()).collect()),
             ("disabled", DisabledReason::ALL.iter().map(|word| word.as_str()).collect()),
         ];
         for (prefix, words) in all {

@@ -59,6 +59,7 @@ impl Page {
             language => spoken.language.tag(),
             languages => spoken.free.then(|| languages.to_vec()),
             here,
+            region => spoken.region.as_ref().and_then(|region| std::str::from_utf8(region).ok()),
         };
         context! { ..more, ..own, ..self.common.clone() }
     }

@@ -1,4 +1,4 @@
-// Shows the API's errors beside their fields: `errors: [{pointer, detail}]` (RFC 6901 pointers).
+// Shows the API's errors, which are English, beside their fields: `errors: [{pointer, detail}]` (RFC 6901 pointers).
 
 import { element } from "./dom.js";
 import { t } from "./texts.js";
@@ -21,7 +21,7 @@ export function showFaults(form, problem, refusal, spot = () => null) {
   if (left.length > 0 || refusal.errors.length === 0) {
     problem.replaceChildren(
       element("p", {}, refusal.errors.length === 0 ? refusal.message : t("not-saved")),
-      ...left.map((error) => element("p", {}, `${error.pointer} ${error.detail}`)),
+      ...left.map((error) => element("p", { lang: "en" }, `${error.pointer} ${error.detail}`)),
     );
     problem.hidden = false;
   }
@@ -36,7 +36,7 @@ function beside(form, error, index, spot) {
   if (!field) return false;
   field.closest("details")?.setAttribute("open", "");
   const place = spot(parts) ?? field;
-  const fault = element("p", { class: "fault", id: `fault-${index}` }, sentence(error.detail));
+  const fault = element("p", { class: "fault", id: `fault-${index}`, lang: "en" }, sentence(error.detail));
   place.append(fault);
   const control = place.querySelector("input, select, textarea");
   control?.setAttribute("aria-invalid", "true");

@@ -10,15 +10,18 @@ export const locale = navigator.languages.find((one) => one.split("-")[0] === la
 const plurals = new Intl.PluralRules(lang);
 const numbers = new Intl.NumberFormat(locale);
 
+/** Whether the page speaks the language of the API's messages. */
+export const isEnglish = lang === "en";
+
 /** The text of `key`; numbers among `values` choose plurals and are shown as the viewer writes them. */
 export function t(key, values = {}) {
   return written(all[key], values);
 }
 
-/** What a word of the API is called: the text of `prefix-word`; the word itself if it has none. */
-export function word(prefix, name) {
+/** What a word of the API is called: the text of `prefix-word`; `other` if it has none. */
+export function word(prefix, name, other = name.replaceAll("_", " ")) {
   const key = `${prefix}-${name.toLowerCase().replaceAll(/[^a-z0-9]/g, "-")}`;
-  return key in all ? t(key) : name.replaceAll("_", " ");
+  return key in all ? t(key) : other;
 }
 
 function written(message, values) {

@@ -4,7 +4,7 @@
 import { call } from "../layout/api.js";
 import { copy } from "../layout/copy.js";
 import { busy, element } from "../layout/dom.js";
-import { t, word } from "../layout/texts.js";
+import { isEnglish, t, word } from "../layout/texts.js";
 import { certificateShown } from "./certificate.js";
 import { changes, headers, showFaults } from "./fields.js";
 import { testedSettings } from "./target.js";
@@ -76,12 +76,13 @@ export function outcome(found) {
     "div",
     { class: `notice outcome ${kind}`, "data-outcome": found.working ? "working" : (found.error ?? String(found.response)) },
     element("strong", {}, element("span", { "aria-hidden": "true" }, found.working ? "✓" : "✕"), title),
-    element("p", {}, found.message),
+    element("p", {}, isEnglish ? found.message : summary(found)),
     element(
       "details",
       {},
       element("summary", {}, t("test-details", { millis: found.duration_ms })),
       phases(found),
+      isEnglish ? null : element("p", { class: "small", lang: "en" }, found.message),
       found.address ? element("p", { class: "small" }, t("test-connected", { address: found.address })) : null,
       ...reply(found),
       element("h3", {}, t("test-sent")),
@@ -90,6 +91,13 @@ export function outcome(found) {
       copyCurl,
     ),
   );
+}
+
+// The API's message is English and says more.
+function summary({ working, error, response }) {
+  if (working) return t("outcome-working");
+  if (error) return word("outcome", error);
+  return word("outcome", String(response), word("outcome", `${Math.floor(response / 100)}xx`, ""));
 }
 
 function phases(found) {
