@@ -14,6 +14,7 @@ mod heartbeat;
 mod measures;
 mod moving;
 mod owners;
+mod provider;
 mod reload;
 mod store;
 
@@ -32,7 +33,9 @@ use crate::config::{Config, ConfigError, Keys, StoreEngine};
 use crate::core::id::SubscriptionId;
 use crate::dispatch::{self, Dispatcher, Gauge, Standing};
 use crate::http::{self, FirstToken, Logo, Server, Services, Tls};
+use crate::mail::MailerHandle;
 use crate::metrics::Metrics;
+use crate::oidc::Provider;
 use crate::sender::handshake;
 pub use crate::sender::handshake::{Handshake, Trouble};
 use crate::sender::{Transport, TransportHandle, TransportSettings};
@@ -46,6 +49,7 @@ use self::fatal::Cause;
 pub use self::fatal::Fatal;
 use self::heartbeat::Heartbeat;
 pub use self::moving::{move_into_database, move_out_of_database};
+pub use self::provider::provider;
 pub use self::store::inspect_database;
 pub use self::store::upgrade as upgrade_store;
 
@@ -85,6 +89,7 @@ pub struct Daemon {
     owners: Owners,
     store: Store,
     transport: Arc<TransportHandle>,
+    provider: Option<Arc<Provider>>,
     /// The keys in force.
     in_force: Keys,
     /// The engine that runs, with its keys as last read.
@@ -147,6 +152,7 @@ impl Daemon {
         let transport = Arc::new(TransportHandle::new(transport(config)?));
         let tls = certificate(config)?;
         let page = page_settings(config, tls.is_some())?;
+        let provider = provider(config)?.map(Arc::new);
         let mut lock = store::lock(config)?;
         let listener = listener(config)?;
         let (idle, token) = store::open(config, lock.as_mut(), now())?;
@@ -187,6 +193,7 @@ impl Daemon {
         let owners = owners.map_err(|error| Fatal::new(Cause::Failed, format!("no thread for mails: {error}")))?;
         let first = FirstToken::new(token.hash, &token.kept_in);
         let services = services(config, store.clone(), transport.clone(), first, dispatcher.gauge(), failed, metrics);
+        let services = reaching_out(services, provider.clone(), alerts.mailer().clone());
         let settings = http_settings(config, page, tls.clone());
         let server = http::serve(listener, services, answers, settings, Box::new(fatal(&control, Cause::Bug)));
         let server = server.map_err(|error| Fatal::new(Cause::Failed, error))?;
@@ -207,6 +214,7 @@ impl Daemon {
             owners,
             store,
             transport,
+            provider,
             in_force: config.keys.clone(),
             engine: config.store.engine.clone(),
             lock,
@@ -369,6 +377,7 @@ pub fn check(config: &Config) -> Result<(), Vec<Fatal>> {
         store::keys(config).map(drop),
         certificate(config).map(drop),
         page_settings(config, false).map(drop),
+        provider(config).map(drop),
     ];
     let faults: Vec<Fatal> = found.into_iter().filter_map(Result::err).collect();
     if faults.is_empty() { Ok(()) } else { Err(faults) }
@@ -451,6 +460,8 @@ fn services(
         catalogue: Arc::new(config.catalogue.clone()),
         transport,
         admin_token,
+        provider: None,
+        can_mail: Box::new(|| false),
         default_ordering: config.ordering.default,
         senders: Box::new(move || {
             let (threads, busy) = gauge.senders();
@@ -463,6 +474,11 @@ fn services(
         started: now(),
         clock: Box::new(now),
     }
+}
+
+/// The same with what else of the outside the API needs.
+fn reaching_out(services: Services, provider: Option<Arc<Provider>>, mailer: MailerHandle) -> Services {
+    Services { provider, can_mail: Box::new(move || mailer.is_set()), ..services }
 }
 
 fn flows(gauge: &Gauge, ids: Vec<SubscriptionId>) -> HashMap<SubscriptionId, http::Flow> {

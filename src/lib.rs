@@ -22,8 +22,9 @@
 //! | [`engine`] | what keeps records: the only module with sled | core, model |
 //! | [`store`] | the verbs: how the others ask for what is kept, or change it | core, model, engine |
 //! | [`sender`] | posting: the only module with ureq (and the command line's client) | core |
+//! | [`oidc`] | signing in by OpenID Connect: the only module with its library | core, sender |
 //! | [`dispatch`] | which delivery is sent when | core, store, sender |
-//! | [`http`] | the API and the page; async, as otherwise only `cli::receiver` is | core, store, config, texts, the sender's probe |
+//! | [`http`] | the API and the page; async, as otherwise only `cli::receiver` is | core, store, config, oidc, texts, the sender's probe |
 //! | [`service`], [`telemetry`] | being a service: signals, systemd, lock, messages | core, config |
 //! | [`mail`] | sending mails: the only module with lettre | core |
 //! | [`alerts`] | alerts for the operator, and what owners of webhooks are told | core, mail, texts |
@@ -48,6 +49,7 @@ pub mod http;
 pub mod mail;
 pub mod metrics;
 pub mod model;
+pub mod oidc;
 pub mod sender;
 pub mod service;
 pub mod store;

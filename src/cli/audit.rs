@@ -1,7 +1,6 @@
 //! `audit`: who changed what, and who looked at which secret; oldest first, newest last.
 
 use std::io::Write;
-use std::time::SystemTime;
 
 use clap::Args;
 use serde::Deserialize;
@@ -10,9 +9,8 @@ use super::client::Client;
 use super::connection::Connection;
 use super::exit::Failure;
 use super::following::{Listed, Printing};
-use super::table::{Column, Layout};
-use super::time::{optional_time, plain};
-use crate::core::time::Timestamp;
+use super::table::Column;
+use super::time::{Here, plain};
 
 /// Print who changed what, and who looked at which secret
 #[derive(Debug, Args)]
@@ -53,10 +51,10 @@ struct Filter {
     /// … about this subscription
     #[arg(long, value_name = "ID")]
     subscription: Option<String>,
-    /// … from this time on: RFC 3339, or so long ago (24h)
+    /// … from this time on: a date, RFC 3339, or 24h ago
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// … before this time: RFC 3339, or so long ago
+    /// … before this time
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
 }
@@ -80,41 +78,39 @@ struct Actor {
     address: Option<String>,
 }
 
-/// The columns; the ids of subjects are not cut off.
-fn layout() -> Layout {
-    Layout::fixed(&[
-        (Column::text("CREATED (UTC)"), 19),
-        (Column::text("ACTION"), 26),
-        (Column::text("WHO"), 20),
-        (Column::text("FROM"), 15),
-        (Column::text("WHAT"), 30),
-    ])
-}
+/// The columns.
+const COLUMNS: [(Column, usize); 5] = [
+    (Column::text("CREATED (UTC)"), 19),
+    (Column::text("ACTION"), 26),
+    (Column::elastic("WHO"), 20),
+    (Column::id("WHAT"), 30),
+    (Column::text("FROM"), 15),
+];
 
 impl Entry {
-    /// The cells of [`layout`].
+    /// The cells of [`COLUMNS`].
     fn cells(&self) -> [String; 5] {
         let who = self.actor.name.clone().unwrap_or_else(|| self.actor.kind.clone());
         let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-        [plain(&self.created), self.action.clone(), who, or_none(&self.actor.address), or_none(&self.subject)]
+        [plain(&self.created), self.action.clone(), who, or_none(&self.subject), or_none(&self.actor.address)]
     }
 }
 
 impl Audit {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
         let client = Client::new(&self.connection)?;
-        let now = Timestamp::from(SystemTime::now());
-        let filter = self.filter.parameters(now)?;
-        let listed = Listed { path: "/v1/audit", filter, layout: layout(), printing: self.printing, client: &client };
-        listed.run(now, Entry::cells, out)
+        let here = Here::of_machine();
+        let filter = self.filter.parameters(&here)?;
+        let listed = Listed { path: "/v1/audit", filter, columns: &COLUMNS, printing: self.printing, client: &client };
+        listed.run(here.now, Entry::cells, out)
     }
 }
 
 impl Filter {
     /// The query parameters of the given options.
-    fn parameters(self, now: Timestamp) -> Result<Vec<(&'static str, String)>, Failure> {
-        let since = optional_time("since", &self.since, now)?;
-        let until = optional_time("until", &self.until, now)?;
+    fn parameters(self, here: &Here) -> Result<Vec<(&'static str, String)>, Failure> {
+        let since = here.optional_time("since", &self.since)?;
+        let until = here.optional_time("until", &self.until)?;
         let given = [
             ("company", self.company),
             ("actor", self.actor),
@@ -136,6 +132,6 @@ mod tests {
         let text = r#"{"created":"2026-11-23T09:30:00.123Z","action":"token.create","actor":{"kind":"token","id":"tok_1",
                        "name":null,"via":"api","address":"192.0.2.7"},"subject":null,"before":{},"after":{}}"#;
         let entry: Entry = serde_json::from_str(text).unwrap();
-        assert_eq!(entry.cells(), ["2026-11-23 09:30:00", "token.create", "token", "192.0.2.7", "-"]);
+        assert_eq!(entry.cells(), ["2026-11-23 09:30:00", "token.create", "token", "-", "192.0.2.7"]);
     }
 }

@@ -9,10 +9,12 @@ use serde_json::value::RawValue;
 use super::client::{Client, read, with_query};
 use super::connection::Connection;
 use super::exit::Failure;
+use super::format::{Format, Output};
 use super::listing::{self, Listing};
 use super::log::Entry;
+use super::screen::fit;
 use super::table::{Column, WIDTH};
-use super::text::{cut, safe, wrap};
+use super::text::{safe, wrap};
 use super::time::plain;
 use crate::core::path::segment;
 
@@ -37,9 +39,8 @@ pub(super) struct Call {
     #[arg(long)]
     company: Option<String>,
 
-    /// Print JSON: the call, or the list of calls
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    format: Format,
 
     #[command(flatten)]
     listing: Listing,
@@ -134,7 +135,7 @@ impl Call {
     fn show(&self, call: &str, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
         let company = ("company", self.company.as_deref());
         let reply = client.get(&with_query(&format!("/v1/calls/{}", segment(call)), &[company]))?;
-        if self.json {
+        if self.format.output() == Output::Json {
             return Ok(writeln!(out, "{}", reply.trim_end())?);
         }
         let whole: Whole = read(&reply)?;
@@ -143,7 +144,7 @@ impl Call {
             let states: Vec<&str> = receiver.deliveries.iter().map(|delivery| delivery.state.as_str()).collect();
             let url = receiver.url.as_deref().unwrap_or("(deleted)");
             let line = format!("owed to   {} {}: {}", receiver.subscription, url, counted(&states));
-            writeln!(out, "{}", cut(&safe(&line), WIDTH))?;
+            writeln!(out, "{}", fit(&safe(&line), 0))?;
         }
         writeln!(out)?;
         if whole.truncated {
@@ -166,7 +167,7 @@ impl Call {
             let lead = call.name.unwrap_or_default();
             [plain(&call.began), call.call, call.company, call.state, call.phone.unwrap_or_default(), lead]
         };
-        listing::print(&items, self.json, columns, row, "There are no such calls.", out)
+        listing::print(&items, self.format, columns, row, "No calls match.", out)
     }
 }
 
@@ -198,7 +199,7 @@ fn write_head(call: &Brief, out: &mut dyn Write) -> Result<(), Failure> {
         ("began", format!("{} UTC, last heard of at {} UTC", plain(&call.began), plain(&call.last))),
     ];
     for (name, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
-        writeln!(out, "{name:<10}{}", cut(&safe(value), WIDTH - 10))?;
+        writeln!(out, "{name:<10}{}", fit(&safe(value), 10))?;
     }
     Ok(())
 }
@@ -213,7 +214,7 @@ fn write_moment(moment: &Moment, out: &mut dyn Write) -> Result<(), Failure> {
         }
         "attempt" => {
             let Attempt { entry, url } = read(raw)?;
-            let [response, _, event, status, attempt, millis] = entry.cells();
+            let [response, _, event, status, attempt, millis, ..] = entry.cells();
             let tried = if attempt == "-" { String::new() } else { format!(" (try {attempt}, {millis} ms)") };
             format!("  > {event} {response} {status}{tried} {url}")
         }
@@ -231,7 +232,7 @@ fn write_moment(moment: &Moment, out: &mut dyn Write) -> Result<(), Failure> {
         }
         other => other.to_owned(),
     };
-    writeln!(out, "{at}  {}", cut(&safe(&line), WIDTH - INDENT))?;
+    writeln!(out, "{at}  {}", fit(&safe(&line), INDENT))?;
     Ok(())
 }
 

@@ -142,6 +142,19 @@ impl Client {
         self.call(&Method::GET, path, None)
     }
 
+    /// `GET path`, where the `what` with this id is.
+    ///
+    /// # Errors
+    /// It is not there; there was no successful reply.
+    pub(super) fn get_one(&self, path: &str, what: &str, id: &str) -> Result<String, Failure> {
+        let reply = self.look(path)?;
+        if reply.status == 404 {
+            let why = "check that the id is whole, and that it is of this daemon and not older than what is kept";
+            return Err(Failure::new(format!("there is no {what} {}: {why}", safe(id))));
+        }
+        self.success(reply)
+    }
+
     /// `POST path` with a JSON body: the text of the reply.
     ///
     /// # Errors
@@ -322,24 +335,27 @@ struct Fault {
     detail: String,
 }
 
-/// The message for an unsuccessful reply.
+/// The message for an unsuccessful reply: what is wrong with which value, without the words of HTTP, which whoever typed
+/// an option did not use.
 fn problem(base: &str, reply: &Reply) -> String {
     let status = reply.status;
     let parsed = serde_json::from_str::<Problem>(&reply.text).ok();
     let Some(Problem { title: Some(title), detail, errors }) = parsed else {
         return format!("{} answered {status}, and not as a Hookswitch daemon does; check --url", safe(base));
     };
-    let mut message = format!("{} ({status})", safe(&title));
-    if let Some(detail) = detail {
-        message.push_str(&format!(": {}", safe(&detail)));
+    let fault = |Fault { pointer, detail }: &Fault| match pointer.trim_start_matches('/') {
+        "" => format!("the request: {}", safe(detail)),
+        name => format!("{}: {}", safe(name), safe(detail)),
+    };
+    match (errors.as_slice(), detail) {
+        ([one], _) => fault(one),
+        ([], Some(detail)) => safe(&detail),
+        ([], None) => format!("{} ({status})", safe(&title)),
+        (several, _) => {
+            let count = several.len();
+            several.iter().fold(format!("{count} values are wrong:"), |all, one| all + "\n  " + &fault(one))
+        }
     }
-    // A single one is in the detail.
-    for fault in errors.iter().filter(|_| errors.len() > 1) {
-        let name = fault.pointer.trim_start_matches('/');
-        let name = if name.is_empty() { "the document" } else { name };
-        message.push_str(&format!("\n  {}: {}", safe(name), safe(&fault.detail)));
-    }
-    message
 }
 
 /// Deserialises the daemon's reply.

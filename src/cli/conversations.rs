@@ -8,9 +8,11 @@ use serde::Deserialize;
 use super::client::{Client, read, with_query};
 use super::connection::Connection;
 use super::exit::Failure;
+use super::format::{Format, Output};
 use super::listing::{self, Listing};
+use super::screen::fit;
 use super::table::{Column, WIDTH};
-use super::text::{cut, number_of, safe, wrap};
+use super::text::{number_of, safe, wrap};
 use super::time::plain;
 use crate::core::path::segment;
 
@@ -36,9 +38,8 @@ pub(super) struct Conversations {
     #[arg(long)]
     company: Option<String>,
 
-    /// Print JSON: the thread, or the list of threads
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    format: Format,
 
     #[command(flatten)]
     listing: Listing,
@@ -97,7 +98,7 @@ impl Conversations {
         if let Some(call) = &self.call_id {
             let path = format!("/v1/conversations/{}", segment(call));
             let reply = client.get(&with_query(&path, &[("company", company)]))?;
-            if self.json {
+            if self.format.output() == Output::Json {
                 return Ok(writeln!(out, "{}", reply.trim_end())?);
             }
             return write_thread(&read(&reply)?, out);
@@ -117,7 +118,7 @@ impl Conversations {
             let [count, inbound] = [thread.message_count, thread.inbound_count].map(|count| count.to_string());
             [plain(&thread.last_at), thread.call_id, thread.company, phone, name, count, inbound]
         };
-        listing::print(&items, self.json, columns, row, "There are no such conversations.", out)
+        listing::print(&items, self.format, columns, row, "No conversations match.", out)
     }
 }
 
@@ -126,7 +127,7 @@ fn write_thread(thread: &Thread, out: &mut dyn Write) -> Result<(), Failure> {
     let lead = lead.collect::<Vec<_>>().join(", ");
     let with = if lead.is_empty() { "" } else { " with " };
     let head = format!("SMS of call {} of {}{with}{lead}", thread.call_id, thread.company);
-    writeln!(out, "{}", cut(&safe(&head), WIDTH))?;
+    writeln!(out, "{}", fit(&safe(&head), 0))?;
     writeln!(out, "{}, {} from the lead\n", number_of(thread.message_count, "message"), thread.inbound_count)?;
     if thread.next.is_some() {
         writeln!(out, "(earlier messages are omitted)")?;
@@ -135,7 +136,7 @@ fn write_thread(thread: &Thread, out: &mut dyn Write) -> Result<(), Failure> {
         let arrow = if sms.direction == "inbound" { "<-" } else { "->" };
         let raised = sms.event.as_ref().map(|event| format!("  raised {event}")).unwrap_or_default();
         let line = format!("{arrow} {}  {}{raised}", plain(&sms.sent_at), sms.from);
-        writeln!(out, "{}", cut(&safe(&line), WIDTH))?;
+        writeln!(out, "{}", fit(&safe(&line), 0))?;
         let body = if sms.erased_at.is_some() { "(erased)" } else { &sms.body };
         let files = sms.media.iter().map(|file| {
             let kind = file.content_type.as_deref().unwrap_or("file");

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::client::{Client, read};
 use super::connection::Connection;
 use super::exit::Failure;
+use super::format::{Format, Output};
 use super::listing;
 use super::table::{Column, WIDTH};
 use super::text::{pretty, safe, wrap};
@@ -26,9 +27,8 @@ pub(super) struct EventTypes {
     #[arg(value_name = "TYPE")]
     name: Option<String>,
 
-    /// Print the daemon's reply as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    format: Format,
 
     #[command(flatten)]
     connection: Connection,
@@ -73,13 +73,15 @@ impl EventTypes {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
         let client = Client::new(&self.connection)?;
         match &self.name {
-            Some(name) if self.json => Ok(writeln!(out, "{}", client.get(&path(name))?.trim_end())?),
+            Some(name) if self.format.output() == Output::Json => {
+                Ok(writeln!(out, "{}", client.get(&path(name))?.trim_end())?)
+            }
             Some(name) => show(&EventType::fetch(&client, name)?, out),
             None => {
                 let columns = [Column::text("EVENT TYPE"), Column::text("TITLE"), Column::elastic("WHEN")];
                 let row = |one: EventType| [one.name, one.title, one.description];
                 let items = client.list("/v1/event-types")?;
-                listing::print(&items, self.json, columns, row, "There are no event types.", out)
+                listing::print(&items, self.format, columns, row, "There are no event types.", out)
             }
         }
     }

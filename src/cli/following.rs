@@ -11,7 +11,9 @@ use serde_json::value::RawValue;
 
 use super::client::{Client, Page, read, with_query};
 use super::exit::{Failure, note};
-use super::table::Layout;
+use super::format::{CsvLines, Format, Output};
+use super::screen;
+use super::table::{Column, Layout};
 use super::text::safe_json;
 use crate::core::time::Timestamp;
 
@@ -35,9 +37,8 @@ pub(super) struct Printing {
     #[arg(long, short = 'n', value_name = "N", default_value_t = 50)]
     limit: usize,
 
-    /// Print each entry as a line of JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    format: Format,
 }
 
 /// A list, and how its entries are printed.
@@ -46,8 +47,8 @@ pub(super) struct Listed<'l> {
     pub(super) path: &'static str,
     /// The query parameters that narrow it.
     pub(super) filter: Vec<(&'static str, String)>,
-    /// The columns.
-    pub(super) layout: Layout,
+    /// The columns, and how wide they are at least.
+    pub(super) columns: &'static [(Column, usize)],
     /// Which of its entries, and how.
     pub(super) printing: Printing,
     /// Where they are requested.
@@ -75,12 +76,8 @@ impl Listed<'_> {
         // At least one, even if none is printed: it marks where new entries begin.
         let latest = self.latest(self.printing.limit.max(1))?;
         let mut follower = Follower::new(now, &latest)?;
-        if !self.printing.json {
-            let nothing = latest.is_empty() && !self.printing.follow;
-            let head = || self.layout.head();
-            writeln!(out, "{}", if nothing { "There are no such entries.".to_owned() } else { head() })?;
-        }
-        self.write(&latest[..latest.len().min(self.printing.limit)], &cells, out)?;
+        let mut printer = self.printer(latest.is_empty() && !self.printing.follow, out)?;
+        printer.write(&latest[..latest.len().min(self.printing.limit)], &cells)?;
         if !self.printing.follow {
             return Ok(());
         }
@@ -92,26 +89,25 @@ impl Listed<'_> {
                 note(&format!("no daemon answers at {}; waiting for it", self.client.base()));
             }
             away = new.is_none();
-            self.write(&new.unwrap_or_default(), &cells, out)?;
+            printer.write(&new.unwrap_or_default(), &cells)?;
         }
     }
 
-    /// Writes entries in reverse, oldest first.
-    fn write<T: DeserializeOwned, const N: usize>(
-        &self,
-        entries: &[Box<RawValue>],
-        cells: &impl Fn(&T) -> [String; N],
-        out: &mut dyn Write,
-    ) -> Result<(), Failure> {
-        for raw in entries.iter().rev() {
-            let line = if self.printing.json {
-                safe_json(raw.get())
-            } else {
-                self.layout.line(&cells(&read::<T>(raw.get())?))
-            };
-            writeln!(out, "{line}")?;
-        }
-        Ok(out.flush()?)
+    /// Begins to print: writes the titles, or that there is `nothing`.
+    fn printer<'o>(&self, nothing: bool, out: &'o mut dyn Write) -> Result<Printer<'o>, Failure> {
+        let output = self.printing.format.output();
+        let room = match output {
+            Output::Json => return Ok(Printer::Json(out)),
+            Output::Csv => {
+                let columns: Vec<Column> = self.columns.iter().map(|(column, _)| *column).collect();
+                return CsvLines::begin(&columns, out).map(Printer::Csv);
+            }
+            Output::Wide => None,
+            Output::Table => screen::room(),
+        };
+        let layout = Layout::fixed(self.columns, room);
+        writeln!(out, "{}", if nothing { "No entries match.".to_owned() } else { layout.head() })?;
+        Ok(Printer::Table(layout, out))
     }
 
     /// The newest `limit` entries, newest first.
@@ -136,6 +132,37 @@ impl Listed<'_> {
         let filter = filter.iter().map(|(name, value)| (*name, Some(value.as_str())));
         let parameters: Vec<_> = filter.chain([("limit", Some(limit.as_str())), ("cursor", cursor)]).collect();
         with_query(self.path, &parameters)
+    }
+}
+
+/// Prints entry after entry.
+enum Printer<'o> {
+    /// One line of JSON each.
+    Json(&'o mut dyn Write),
+    Csv(CsvLines<'o>),
+    Table(Layout, &'o mut dyn Write),
+}
+
+impl Printer<'_> {
+    /// Writes entries in reverse, oldest first.
+    fn write<T: DeserializeOwned, const N: usize>(
+        &mut self,
+        entries: &[Box<RawValue>],
+        cells: &impl Fn(&T) -> [String; N],
+    ) -> Result<(), Failure> {
+        for raw in entries.iter().rev() {
+            let cells = || read::<T>(raw.get()).map(|entry| cells(&entry));
+            match self {
+                Self::Json(out) => writeln!(out, "{}", safe_json(raw.get()))?,
+                Self::Csv(lines) => lines.line(&cells()?)?,
+                Self::Table(layout, out) => writeln!(out, "{}", layout.line(&cells()?))?,
+            }
+        }
+        match self {
+            Self::Json(out) | Self::Table(_, out) => Ok(out.flush()?),
+            // It flushes each line.
+            Self::Csv(_) => Ok(()),
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! Lists of the API: the filters that several have in common, and how a list is printed.
 
 use std::io::Write;
-use std::time::SystemTime;
 
 use clap::Args;
 use serde::de::DeserializeOwned;
@@ -9,10 +8,11 @@ use serde_json::value::RawValue;
 
 use super::client::{Client, Page, read, with_query};
 use super::exit::Failure;
+use super::format::{CsvLines, Format, Output};
+use super::screen;
 use super::table::{Column, Table};
 use super::text::json_list;
-use super::time::optional_time;
-use crate::core::time::Timestamp;
+use super::time::Here;
 
 /// The filters of `call` and `conversations`, and the limit.
 #[derive(Debug, Args)]
@@ -24,10 +24,10 @@ pub(super) struct Listing {
     /// … of this lead's phone number
     #[arg(long, conflicts_with = "call_id")]
     phone: Option<String>,
-    /// … from this time on: RFC 3339, or so long ago (24h)
+    /// … from this time on: a date, RFC 3339, or 24h ago
     #[arg(long, value_name = "TIME", conflicts_with = "call_id")]
     since: Option<String>,
-    /// … before this time: RFC 3339, or so long ago
+    /// … before this time
     #[arg(long, value_name = "TIME", conflicts_with = "call_id")]
     until: Option<String>,
     /// … at most this many, the newest
@@ -46,28 +46,40 @@ impl Listing {
         path: &str,
         company: Option<&str>,
     ) -> Result<Vec<Box<RawValue>>, Failure> {
-        let now = Timestamp::from(SystemTime::now());
-        let limit = self.limit.to_string();
-        let (since, until) = (optional_time("since", &self.since, now)?, optional_time("until", &self.until, now)?);
-        let (mut items, mut cursor) = (Vec::new(), None::<String>);
-        // A page may end early when enough was read for one request.
-        loop {
-            let parameters = [
-                ("company", company),
-                ("domain", self.domain.as_deref()),
-                ("phone", self.phone.as_deref()),
-                ("since", since.as_deref()),
-                ("until", until.as_deref()),
-                ("limit", Some(limit.as_str())),
-                ("cursor", cursor.as_deref()),
-            ];
-            let page: Page = read(&client.get(&with_query(path, &parameters))?)?;
-            items.extend(page.items);
-            cursor = page.next;
-            if items.len() >= usize::from(self.limit) || cursor.is_none() {
-                items.truncate(self.limit.into());
-                return Ok(items);
-            }
+        let here = Here::of_machine();
+        let (since, until) = (here.optional_time("since", &self.since)?, here.optional_time("until", &self.until)?);
+        let parameters = [
+            ("company", company),
+            ("domain", self.domain.as_deref()),
+            ("phone", self.phone.as_deref()),
+            ("since", since.as_deref()),
+            ("until", until.as_deref()),
+        ];
+        newest(client, path, &parameters, self.limit)
+    }
+}
+
+/// The newest `most` items of the list at `path`, verbatim.
+///
+/// # Errors
+/// Those of [`Client::get`].
+pub(super) fn newest(
+    client: &Client,
+    path: &str,
+    parameters: &[(&str, Option<&str>)],
+    most: u16,
+) -> Result<Vec<Box<RawValue>>, Failure> {
+    let limit = most.to_string();
+    let (mut items, mut cursor) = (Vec::new(), None::<String>);
+    // A page may end early when enough was read for one request.
+    loop {
+        let page = [("limit", Some(limit.as_str())), ("cursor", cursor.as_deref())];
+        let page: Page = read(&client.get(&with_query(path, &[parameters, &page].concat()))?)?;
+        items.extend(page.items);
+        cursor = page.next;
+        if items.len() >= usize::from(most) || cursor.is_none() {
+            items.truncate(most.into());
+            return Ok(items);
         }
     }
 }
@@ -79,9 +91,8 @@ pub(super) struct OfCompany {
     #[arg(long)]
     company: Option<String>,
 
-    /// Print them in full, as a JSON list
-    #[arg(long)]
-    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) format: Format,
 }
 
 impl OfCompany {
@@ -94,24 +105,57 @@ impl OfCompany {
     }
 }
 
-/// Prints `items`: as a JSON list, or in a table with a `row` of each, or `none` if there are none.
+/// Prints `items`: verbatim as a JSON list, or with a `row` of each, or `none` if there are none.
 ///
 /// # Errors
 /// An item is not understood, or `out` cannot be written to.
 pub(super) fn print<T: DeserializeOwned, const N: usize>(
     items: &[Box<RawValue>],
-    json: bool,
+    format: Format,
     columns: [Column; N],
     row: impl Fn(T) -> [String; N],
     none: &str,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    if json {
+    let output = format.output();
+    if output == Output::Json {
         return Ok(writeln!(out, "{}", json_list(items))?);
     }
-    let mut table = Table::new(&columns);
-    for item in items {
-        table.row(row(read(item.get())?));
+    let mut rows = items.iter().map(|item| read(item.get()).map(&row));
+    if output == Output::Csv {
+        let mut lines = CsvLines::begin(&columns, out)?;
+        return rows.try_for_each(|row| lines.line(&row?));
     }
-    Ok(table.write(out, none)?)
+    let mut table = Table::new(&columns);
+    for row in rows {
+        table.row(row?);
+    }
+    let room = if output == Output::Wide { None } else { screen::room() };
+    Ok(table.write_within(room, out, none)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::FromArgMatches as _;
+
+    use super::*;
+
+    fn printed(options: &[&str]) -> String {
+        let matches = Format::augment_args(clap::Command::new("list")).try_get_matches_from(options).unwrap();
+        let format = Format::from_arg_matches(&matches).unwrap();
+        let items = [r#"["sub_1","a,\u001b\"b"]"#, r#"["sub_2",""]"#]
+            .map(|text| RawValue::from_string(text.to_owned()).unwrap());
+        let columns = [Column::id("ID"), Column::text("LAST USED").further()];
+        let mut out = Vec::new();
+        print(&items, format, columns, |row: [String; 2]| row, "None.", &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_list_is_printed_as_a_table_csv_or_json() {
+        assert_eq!(printed(&["list"]), "ID     LAST USED\nsub_1  a,\\u{1b}\"b\nsub_2\n");
+        assert_eq!(printed(&["list", "-o", "csv"]), "id,last_used\nsub_1,\"a,\\u{1b}\"\"b\"\nsub_2,\n");
+        let json = printed(&["list", "--json"]);
+        assert_eq!((json.lines().count(), printed(&["list", "-o", "json"])), (2, json));
+    }
 }

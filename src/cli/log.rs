@@ -1,23 +1,28 @@
-//! `log`: the attempts, oldest first, newest last.
+//! `log`: the attempts, oldest first, newest last; `log show`: one of them.
+
+mod show;
 
 use std::io::Write;
-use std::time::SystemTime;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde::Deserialize;
 
+use super::choice::one_of;
 use super::client::Client;
 use super::connection::Connection;
 use super::exit::Failure;
 use super::following::{Listed, Printing};
-use super::table::{Column, Layout};
-use super::time::{optional_time, plain};
-use crate::core::time::Timestamp;
+use super::table::Column;
+use super::time::{Here, plain};
+use crate::core::attempt::Status;
 
 /// Print the log of attempts
 #[derive(Debug, Args)]
-#[command(after_help = "\
-The newest entry stands last. RESPONSE is the status code, or why there was no
+#[command(
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
+    after_help = "\
+The newest entry is the last. RESPONSE is the status code, or why there was no
 answer; '!' marks one of which the rest was not in order (`error_detail` with
 --json says what). TRY is the number of the attempt; 'test' marks a test.
 
@@ -26,9 +31,14 @@ Examples:
   hookswitch log --follow --company acme
   hookswitch log --status failed --since 24h
   hookswitch log --call c-17 --json | jq .url
+  hookswitch log show att_01…
 
-With --json each entry is one line, with everything the daemon tells of it.")]
+With --json each entry is one line, with everything the daemon tells of it."
+)]
 pub(super) struct Log {
+    #[command(subcommand)]
+    command: Option<Command>,
+
     #[command(flatten)]
     printing: Printing,
 
@@ -37,6 +47,11 @@ pub(super) struct Log {
 
     #[command(flatten)]
     connection: Connection,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Show(show::Show),
 }
 
 #[derive(Debug, Default, Args)]
@@ -55,10 +70,10 @@ struct Filter {
     #[arg(long, value_name = "TYPE")]
     event: Option<String>,
     /// … delivered, retrying, failed, expired or cancelled
-    #[arg(long)]
+    #[arg(long, value_parser = one_of!(Status), hide_possible_values = true)]
     status: Option<String>,
     /// … with this status code
-    #[arg(long, value_name = "CODE")]
+    #[arg(long, value_name = "CODE", value_parser = response)]
     response: Option<String>,
     /// … of this call
     #[arg(long, value_name = "CALL_ID")]
@@ -66,10 +81,10 @@ struct Filter {
     /// … of this lead's phone number
     #[arg(long)]
     phone: Option<String>,
-    /// … from this time on: RFC 3339, or so long ago (24h)
+    /// … from this time on: a date, RFC 3339, or 24h ago
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// … before this time: RFC 3339, or so long ago
+    /// … before this time
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
     /// … that are tests (true), or are not (false)
@@ -97,23 +112,28 @@ pub(super) struct Entry {
     test: bool,
     #[serde(default)]
     pub(super) subscription: String,
+    #[serde(default)]
+    company: String,
+    #[serde(default)]
+    call: String,
 }
 
-/// The columns, wide enough for all our words; 80 in total.
-fn layout() -> Layout {
-    Layout::fixed(&[
-        (Column::text("RESPONSE"), 18),
-        (Column::text("CREATED (UTC)"), 19),
-        (Column::text("EVENT"), 16),
-        (Column::text("STATUS"), 9),
-        (Column::number("TRY"), 4),
-        (Column::number("MS"), 4),
-    ])
-}
+/// The columns, wide enough for all our words; without the further ones 80 in total.
+const COLUMNS: [(Column, usize); 9] = [
+    (Column::text("RESPONSE"), 18),
+    (Column::text("CREATED (UTC)"), 19),
+    (Column::elastic("EVENT"), 16),
+    (Column::state("STATUS"), 9),
+    (Column::number("TRY"), 4),
+    (Column::number("MS"), 4),
+    (Column::elastic("COMPANY").further(), 16),
+    (Column::elastic("CALL").further(), 20),
+    (Column::id("SUBSCRIPTION").further(), 30),
+];
 
 impl Entry {
-    /// The cells of [`layout`].
-    pub(super) fn cells(&self) -> [String; 6] {
+    /// The cells of [`COLUMNS`].
+    pub(super) fn cells(&self) -> [String; 9] {
         let response = match (self.response, &self.error) {
             (Some(status), _) if self.error_detail.is_empty() => status.to_string(),
             (Some(status), _) => format!("{status} !"),
@@ -132,25 +152,30 @@ impl Entry {
             Some(millis) if millis < 9_999.5 => format!("{millis:.0}"),
             Some(millis) => format!("{:.0}s", millis / 1000.0),
         };
-        [response, created, self.event.clone(), self.status.clone(), attempt, length]
+        let (company, call) = (self.company.clone(), self.call.clone());
+        let (event, status, subscription) = (self.event.clone(), self.status.clone(), self.subscription.clone());
+        [response, created, event, status, attempt, length, company, call, subscription]
     }
 }
 
 impl Log {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
+        if let Some(Command::Show(command)) = self.command {
+            return command.run(out);
+        }
         let client = Client::new(&self.connection)?;
-        let now = Timestamp::from(SystemTime::now());
-        let filter = self.filter.parameters(now)?;
-        let listed = Listed { path: "/v1/log", filter, layout: layout(), printing: self.printing, client: &client };
-        listed.run(now, Entry::cells, out)
+        let here = Here::of_machine();
+        let filter = self.filter.parameters(&here)?;
+        let listed = Listed { path: "/v1/log", filter, columns: &COLUMNS, printing: self.printing, client: &client };
+        listed.run(here.now, Entry::cells, out)
     }
 }
 
 impl Filter {
     /// The query parameters of the given options.
-    fn parameters(self, now: Timestamp) -> Result<Vec<(&'static str, String)>, Failure> {
-        let since = optional_time("since", &self.since, now)?;
-        let until = optional_time("until", &self.until, now)?;
+    fn parameters(self, here: &Here) -> Result<Vec<(&'static str, String)>, Failure> {
+        let since = here.optional_time("since", &self.since)?;
+        let until = here.optional_time("until", &self.until)?;
         let given = [
             ("company", self.company),
             ("domain", self.domain),
@@ -165,6 +190,16 @@ impl Filter {
             ("test", self.test.map(|test| test.to_string())),
         ];
         Ok(given.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
+    }
+}
+
+/// A status code, or `none`.
+fn response(text: &str) -> Result<String, String> {
+    let is_code = text.parse::<u16>().is_ok_and(|code| (100..=599).contains(&code));
+    if is_code || text == "none" {
+        Ok(text.to_owned())
+    } else {
+        Err("must be a status code such as 404, or `none`".to_owned())
     }
 }
 

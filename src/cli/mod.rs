@@ -11,14 +11,18 @@ mod audit;
 mod backup;
 mod call;
 mod certificate;
+mod choice;
 mod client;
 mod connection;
 mod conversations;
+mod delivery;
 mod demo;
 mod doctor;
+mod event;
 mod event_types;
 mod exit;
 mod following;
+mod format;
 mod listen;
 mod listing;
 mod log;
@@ -30,6 +34,7 @@ mod probe;
 mod receiver;
 mod report;
 mod restore;
+mod screen;
 mod secret_file;
 mod send;
 mod serve;
@@ -71,6 +76,11 @@ Exit status: 0 done, 1 failed, 2 usage, 70 bug, 74 store failed,
 #[derive(Debug, Parser)]
 #[command(name = "hookswitch", version, after_help = EXAMPLES)]
 struct Cli {
+    /// When colours are shown: auto, always or never
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t, hide_possible_values = true)]
+    #[arg(hide_default_value = true)]
+    color: screen::Color,
+
     #[command(subcommand)]
     command: Command,
 }
@@ -85,7 +95,9 @@ enum Command {
     Send(send::Send),
     Message(message::Message),
     Subscription(Box<subscription::Subscription>),
-    Log(log::Log),
+    Log(Box<log::Log>),
+    Event(event::Event),
+    Delivery(delivery::Delivery),
     Audit(audit::Audit),
     Call(call::Call),
     Conversations(conversations::Conversations),
@@ -123,11 +135,13 @@ pub fn main() -> Exit {
 }
 
 /// Runs one command line, including the program's name; results are written to `out`.
-fn run(arguments: Vec<OsString>, out: &mut dyn Write) -> Exit {
+fn run(mut arguments: Vec<OsString>, out: &mut dyn Write) -> Exit {
+    drop_help_of_help(&mut arguments);
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(answer) => return print_clap(&answer),
     };
+    screen::observe(cli.color);
     match cli.command.run(out).and_then(|exit| Ok(out.flush().map(|()| exit)?)) {
         Ok(exit) => exit,
         Err(Failure { exit, message }) => {
@@ -136,6 +150,16 @@ fn run(arguments: Vec<OsString>, out: &mut dyn Write) -> Exit {
             }
             exit
         }
+    }
+}
+
+/// Takes `--help` away behind `help`, which clap does not know there.
+fn drop_help_of_help(arguments: &mut Vec<OsString>) {
+    if let [.., help, of_help] = arguments.as_slice()
+        && help == "help"
+        && (of_help == "--help" || of_help == "-h")
+    {
+        arguments.pop();
     }
 }
 
@@ -159,6 +183,8 @@ impl Command {
             Self::Message(command) => done(command.run(out)),
             Self::Subscription(command) => done(command.run(out)),
             Self::Log(command) => done(command.run(out)),
+            Self::Event(command) => done(command.run(out)),
+            Self::Delivery(command) => done(command.run(out)),
             Self::Audit(command) => done(command.run(out)),
             Self::Call(command) => done(command.run(out)),
             Self::Conversations(command) => done(command.run(out)),

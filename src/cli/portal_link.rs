@@ -6,11 +6,13 @@ use clap::{Args, Subcommand};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::choice::one_of;
 use super::client::{Client, read};
 use super::connection::Connection;
 use super::exit::{Failure, note};
 use super::text::safe;
 use crate::core::path::segment;
+use crate::core::portal_link::PortalView;
 
 /// Make and revoke links that let somebody into the page, once
 #[derive(Debug, Args)]
@@ -44,7 +46,7 @@ struct Create {
     company: String,
 
     /// read or admin
-    #[arg(long)]
+    #[arg(long, value_parser = ["read", "admin"], hide_possible_values = true)]
     role: Option<String>,
 
     /// Bind it to this site of the company
@@ -52,7 +54,7 @@ struct Create {
     domain: Option<String>,
 
     /// webhooks, new_webhook, logs, calls or report
-    #[arg(long)]
+    #[arg(long, value_parser = one_of!(PortalView), hide_possible_values = true)]
     view: Option<String>,
 
     /// The language that the page is to speak (de)

@@ -7,11 +7,15 @@ use clap::Args;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::choice::one_of;
 use super::client::{Client, read};
 use super::connection::Connection;
 use super::exit::{Exit, Failure};
 use super::table::WIDTH;
 use super::text::{safe, wrap};
+use crate::core::preset::Preset;
+use crate::core::subscription::{Format, Layout, Nested};
+use crate::core::target::Signatures;
 
 /// Maximum lines printed of a response's body.
 const BODY_LINES_MOST: usize = 20;
@@ -32,19 +36,19 @@ pub(super) struct Test {
     target: String,
 
     /// json or form
-    #[arg(long)]
+    #[arg(long, value_parser = one_of!(Format), hide_possible_values = true)]
     format: Option<String>,
 
     /// envelope, flat or cloudevents
-    #[arg(long)]
+    #[arg(long, value_parser = one_of!(Layout), hide_possible_values = true)]
     layout: Option<String>,
 
     /// Lists in a form: brackets or json
-    #[arg(long)]
+    #[arg(long, value_parser = one_of!(Nested), hide_possible_values = true)]
     nested: Option<String>,
 
     /// A body for slack, teams, google_chat …
-    #[arg(long)]
+    #[arg(long, value_parser = one_of!(Preset), hide_possible_values = true)]
     preset: Option<String>,
 
     /// A file with a template of the body
@@ -52,7 +56,7 @@ pub(super) struct Test {
     template: Option<PathBuf>,
 
     /// Signatures: v1 (default), v1a or both
-    #[arg(long)]
+    #[arg(long, value_parser = one_of!(Signatures), hide_possible_values = true)]
     signature: Option<String>,
 
     /// The event type whose sample is posted

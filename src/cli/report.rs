@@ -2,18 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::time::SystemTime;
 
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
 
+use super::choice::sources;
 use super::client::{Client, read, with_query};
 use super::connection::Connection;
 use super::exit::Failure;
 use super::table::{Column, Table};
 use super::text::{number_of, safe};
-use super::time::optional_time;
-use crate::core::time::Timestamp;
+use super::time::Here;
 
 /// Length of a bar, in columns.
 const BAR: usize = 14;
@@ -57,15 +56,15 @@ struct Filter {
     #[arg(long)]
     domain: Option<String>,
     /// … from this source: widget, lead_connect or api
-    #[arg(long)]
+    #[arg(long, value_parser = sources(), hide_possible_values = true)]
     source: Option<String>,
     /// … that this agent took
     #[arg(long, value_name = "ID")]
     agent: Option<String>,
-    /// … from this hour on: RFC 3339, or so long ago (7d)
+    /// … from this hour on: a date, RFC 3339, or 7d ago
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// … before this time: RFC 3339, or so long ago
+    /// … before this time
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
 }
@@ -144,8 +143,8 @@ impl Report {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
         let client = Client::new(&self.connection)?;
         let Filter { company, domain, source, agent, since, until } = &self.filter;
-        let now = Timestamp::from(SystemTime::now());
-        let (since, until) = (optional_time("since", since, now)?, optional_time("until", until, now)?);
+        let here = Here::of_machine();
+        let (since, until) = (here.optional_time("since", since)?, here.optional_time("until", until)?);
         let parameters = [
             ("by", Some(self.by.word())),
             ("company", company.as_deref()),

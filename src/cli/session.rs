@@ -16,9 +16,9 @@ use crate::core::path::segment;
 /// List and end the sessions of the page
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A session is a browser that signed in with a token, or by a portal link.
-It ends with the token or the link, and by `session_idle` and
-`session_longest` of [page].
+A session is a browser that signed in with a token, by a portal link, or at
+the provider of [page.oidc]. It ends with the token, the link or the rule that
+lets it in, and by `session_idle` and `session_longest` of [page].
 
 Examples:
   hookswitch session list --company acme
@@ -76,7 +76,7 @@ impl Session {
 
 fn list(which: &OfCompany, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
     let columns = [
-        Column::text("ID"),
+        Column::id("ID"),
         Column::text("BY"),
         Column::text("ROLE"),
         Column::elastic("COMPANY"),
@@ -90,5 +90,5 @@ fn list(which: &OfCompany, client: &Client, out: &mut dyn Write) -> Result<(), F
         let used = brief.last_used_at.get(..16).unwrap_or_default().replace('T', " ");
         [brief.id, brief.kind, brief.role.unwrap_or_default(), company, brief.user.unwrap_or_default(), used]
     };
-    listing::print(&which.fetch(client, "/v1/sessions")?, which.json, columns, row, "Nobody is signed in.", out)
+    listing::print(&which.fetch(client, "/v1/sessions")?, which.format, columns, row, "Nobody is signed in.", out)
 }

@@ -1,6 +1,8 @@
 //! `status`: the daemon's state on one screen.
 
 use std::io::Write;
+use std::thread;
+use std::time::Duration;
 
 use clap::Args;
 use serde::Deserialize;
@@ -9,8 +11,9 @@ use serde_json::value::RawValue;
 use super::client::{Client, read, with_query};
 use super::connection::Connection;
 use super::exit::{Exit, Failure};
-use super::table::{Column, Table, WIDTH};
-use super::text::{cut, safe};
+use super::screen;
+use super::table::{Column, Table};
+use super::text::safe;
 use crate::core::json as text;
 
 /// Show the daemon's queue and the health of each webhook
@@ -20,15 +23,25 @@ Exit status 0 if the daemon is ready, 1 if it is not or does not answer.
 
 Examples:
   hookswitch status
+  hookswitch status --watch
   hookswitch status --json | jq .queue")]
 pub(super) struct Status {
     /// Print the daemon's reply as JSON
     #[arg(long)]
     json: bool,
 
+    /// Show it anew every two seconds until interrupted
+    #[arg(long, short, conflicts_with = "json")]
+    watch: bool,
+
     #[command(flatten)]
     connection: Connection,
 }
+
+/// How often a watched status is shown anew.
+const PERIOD: Duration = Duration::from_secs(2);
+/// Puts the cursor into the upper left corner and clears the terminal (ECMA-48: CUP, ED).
+const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -132,13 +145,30 @@ struct Health {
 impl Status {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<Exit, Failure> {
         let client = Client::new(&self.connection)?;
+        if !self.watch {
+            return self.show(&client, out);
+        }
+        loop {
+            // Complete before it is shown, so that nothing flickers.
+            let mut shown = Vec::new();
+            if let Err(failure) = self.show(&client, &mut shown) {
+                writeln!(shown, "{}", failure.message)?;
+            }
+            out.write_all(if screen::is_terminal() { CLEAR } else { "\n" }.as_bytes())?;
+            out.write_all(&shown)?;
+            out.flush()?;
+            thread::sleep(PERIOD);
+        }
+    }
+
+    fn show(&self, client: &Client, out: &mut dyn Write) -> Result<Exit, Failure> {
         let ready = client.look("/readyz")?.status == 200;
-        let pages = pages(&client)?;
+        let pages = pages(client)?;
         if self.json {
             writeln!(out, "{}", joined(&pages)?)?;
         } else {
             write(client.base(), ready, &read_all(&pages)?, out)?;
-            write_cluster(&cluster(&client)?, out)?;
+            write_cluster(&cluster(client)?, out)?;
         }
         Ok(if ready { Exit::Done } else { Exit::Failed })
     }
@@ -244,10 +274,10 @@ fn write(base: &str, ready: bool, stats: &Stats, out: &mut dyn Write) -> Result<
     }
     writeln!(out)?;
     let mut table = Table::new(&[
-        Column::text("SUBSCRIPTION"),
+        Column::id("SUBSCRIPTION"),
         Column::elastic("COMPANY"),
         Column::elastic("URL"),
-        Column::text("STATE"),
+        Column::state("STATE"),
         Column::number("WAITING"),
     ]);
     for health in &stats.subscriptions {
@@ -265,7 +295,7 @@ fn write(base: &str, ready: bool, stats: &Stats, out: &mut dyn Write) -> Result<
     }
     for Unserved { company, last_event } in unserved.iter().take(SHOWN) {
         let line = format!("  {}  latest event {}", safe(company), safe(last_event));
-        writeln!(out, "{}", cut(&line, WIDTH))?;
+        writeln!(out, "{}", screen::fit(&line, 0))?;
     }
     if unserved.len() > SHOWN {
         writeln!(out, "  and {} more", unserved.len() - SHOWN)?;
@@ -304,6 +334,7 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::table::WIDTH;
     use crate::cli::text::width;
 
     #[test]

@@ -44,6 +44,7 @@ fn the_commands_are_the_documented_ones() {
         "subscription list",
         "subscription show",
         "subscription edit",
+        "subscription copy",
         "subscription remove",
         "subscription enable",
         "subscription disable",

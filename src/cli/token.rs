@@ -133,7 +133,7 @@ impl Create {
 
 fn list(which: &OfCompany, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
     let columns = [
-        Column::text("ID"),
+        Column::id("ID"),
         Column::text("ROLE"),
         Column::elastic("COMPANY"),
         Column::elastic("DESCRIPTION"),
@@ -147,7 +147,7 @@ fn list(which: &OfCompany, client: &Client, out: &mut dyn Write) -> Result<(), F
         [id, brief.role, company, brief.description, day(brief.last_used_at), expires]
     };
     let none = "There are no tokens. Make one with `hookswitch token create`.";
-    listing::print(&which.fetch(client, "/v1/tokens")?, which.json, columns, row, none, out)
+    listing::print(&which.fetch(client, "/v1/tokens")?, which.format, columns, row, none, out)
 }
 
 /// The date of a time: the table has no room for more.

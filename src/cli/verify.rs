@@ -122,7 +122,7 @@ pub(super) fn write_holdings(findings: &Findings, out: &mut dyn Write) -> Result
     }
     writeln!(out)?;
     let columns = [
-        Column::text("SUBSCRIPTION"),
+        Column::id("SUBSCRIPTION"),
         Column::elastic("COMPANY"),
         Column::elastic("URL"),
         Column::number("OWED"),

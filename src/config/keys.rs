@@ -46,12 +46,7 @@ impl Keys {
         let mut keys = BTreeMap::new();
         let Ok(Value::Object(top)) = serde_json::to_value(settings) else { return Self(keys) };
         for (name, value) in top {
-            match value {
-                Value::Object(section) => {
-                    keys.extend(section.into_iter().map(|(key, value)| (format!("{name}.{key}"), written(&value))));
-                }
-                other => drop(keys.insert(name, written(&other))),
-            }
+            add(&mut keys, name, value);
         }
         Self(keys)
     }
@@ -72,6 +67,16 @@ impl Keys {
         if let Some(value) = new.0.get(key) {
             self.0.insert(key.to_owned(), value.clone());
         }
+    }
+}
+
+/// Adds the keys of a section, and of those within it.
+fn add(keys: &mut BTreeMap<String, String>, name: String, value: Value) {
+    match value {
+        Value::Object(section) => {
+            section.into_iter().for_each(|(key, value)| add(keys, format!("{name}.{key}"), value));
+        }
+        other => drop(keys.insert(name, written(&other))),
     }
 }
 
@@ -101,6 +106,7 @@ mod tests {
         settings.retry.jitter = 0.5;
         settings.network.allow = vec!["10.0.0.0/8".to_owned()];
         settings.alerts.secret = Some("whsec_hunter2".to_owned());
+        settings.page.oidc.client_secret = Some("hunter2".to_owned());
         settings.alerts.smtp_url = Some("smtps://u:hunter2@mail.example".to_owned());
         settings.store.url = Some("postgresql://u:hunter2@db.example/db".to_owned());
         settings.http.tls_cert = Some("/etc/tls.pem".to_owned());
@@ -111,6 +117,7 @@ mod tests {
             "alerts.smtp_url",
             "http.tls_cert (not set, now \"/etc/tls.pem\")",
             "network.allow ([], now [\"10.0.0.0/8\"])",
+            "page.oidc.client_secret",
             "retry.jitter (0.1, now 0.5)",
             "store.url",
         ];
@@ -118,7 +125,7 @@ mod tests {
         assert_eq!(format!("{after:?}"), "[keys]");
         let mut taken = before.clone();
         taken.take_over("retry.jitter", &after);
-        assert_eq!(taken.changes(&after).len(), 5);
+        assert_eq!(taken.changes(&after).len(), 6);
         assert_eq!(before.changes(&before), []);
     }
 }

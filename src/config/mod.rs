@@ -25,8 +25,8 @@ use self::layers::{Layers, Written};
 pub use self::settings::DEFAULT_DATA_DIR;
 use self::validate::BadKey;
 pub use self::values::{
-    AlertUrl, Alerts, Config, Diagnostics, EngineName, Http, Level, Limits, LogFormat, MailSettings, Network,
-    OrderingRules, Page, PostgresStore, Retention, Senders, Store, StoreEngine, TlsFiles, UrlSource,
+    AlertUrl, Alerts, Config, Diagnostics, EngineName, Http, Level, Limits, LogFormat, MailSettings, Network, Oidc,
+    OrderingRules, Page, PostgresStore, Retention, SecretSource, Senders, Store, StoreEngine, TlsFiles, UrlSource,
 };
 
 impl Config {

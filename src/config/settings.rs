@@ -151,8 +151,34 @@ section!(
         accent: Option<String> = None,
         support_url: Option<String> = None,
         language: Option<String> = None,
+        oidc: Oidc = Oidc::default(),
     }
 );
+
+section!(
+    /// `[page.oidc]`
+    Oidc {
+        issuer: Option<String> = None,
+        name: Option<String> = None,
+        client_id: Option<String> = None,
+        client_secret: Option<String> = None,
+        client_secret_file: Option<String> = None,
+        scopes: Vec<String> = ["openid", "email", "profile"].map(str::to_owned).into(),
+        groups_claim: String = "groups".to_owned(),
+        allow: Vec<OidcRule> = Vec::new(),
+    }
+);
+
+/// An item of `[[page.oidc.allow]]`.
+#[derive(Clone, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(Default))]
+#[serde(deny_unknown_fields)]
+pub(super) struct OidcRule {
+    pub(super) group: String,
+    pub(super) role: String,
+    #[serde(default)]
+    pub(super) company: Option<String>,
+}
 
 section!(
     /// `[alerts]`

@@ -1,5 +1,6 @@
 //! Tests of the configuration: the example file, and every kind of fault.
 
+mod oidc;
 mod store;
 
 use std::collections::BTreeSet;
@@ -7,7 +8,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::settings::{EventType, Settings};
+use super::settings::{EventType, OidcRule, Settings};
 use super::*;
 use crate::core::backoff::RetryPolicy;
 
@@ -49,22 +50,25 @@ fn settings_of(text: &str) -> Settings {
 /// Every key as `section.key`, and whether it has a default.
 fn keys() -> Vec<(String, bool)> {
     let mut keys = Vec::new();
-    let Ok(Value::Object(sections)) = serde_json::to_value(Settings::default()) else { panic!("not an object") };
-    for (name, value) in sections {
+    add_keys(&mut keys, "", &serde_json::to_value(Settings::default()).unwrap());
+    keys
+}
+
+fn add_keys(keys: &mut Vec<(String, bool)>, name: &str, value: &Value) {
+    let items = match name {
+        "event_types" => serde_json::to_value(EventType::default()).unwrap(),
+        "page.oidc.allow" => serde_json::to_value(OidcRule::default()).unwrap(),
+        _ => value.clone(),
+    };
+    let Value::Object(section) = &items else { return keys.push((name.to_owned(), !value.is_null())) };
+    for (key, value) in section {
+        let key = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
         match value {
-            Value::Object(section) => {
-                keys.extend(section.iter().map(|(key, value)| (format!("{name}.{key}"), !value.is_null())));
-            }
-            Value::Array(_) => {
-                let Ok(Value::Object(one)) = serde_json::to_value(EventType::default()) else {
-                    panic!("not an object")
-                };
-                keys.extend(one.keys().map(|key| (format!("{name}.{key}"), false)));
-            }
-            _ => keys.push((name, true)),
+            // The keys of an item have no default.
+            _ if matches!(name, "event_types" | "page.oidc.allow") => keys.push((key, false)),
+            _ => add_keys(keys, &key, value),
         }
     }
-    keys
 }
 
 /// Keys that have a default and do not fit every engine: the example file shows the default, commented out.
@@ -134,9 +138,19 @@ fn the_example_file_is_valid_and_so_are_the_defaults() {
 #[test]
 fn all_that_the_example_file_shows_can_be_set() {
     let cases = [
-        ("embedded", &["store.url", "store.url_file", "store.schema", "store.pool", "store.replicas"][..]),
-        ("postgres", &["store.cache_bytes", "store.min_free_bytes", "store.url_file"]),
-        ("postgres", &["store.cache_bytes", "store.min_free_bytes", "store.url"]),
+        (
+            "embedded",
+            &[
+                "page.oidc.client_secret_file",
+                "store.url",
+                "store.url_file",
+                "store.schema",
+                "store.pool",
+                "store.replicas",
+            ][..],
+        ),
+        ("postgres", &["page.oidc.client_secret_file", "store.cache_bytes", "store.min_free_bytes", "store.url_file"]),
+        ("postgres", &["page.oidc.client_secret", "store.cache_bytes", "store.min_free_bytes", "store.url"]),
     ];
     for (engine, without) in cases {
         let loaded = loaded(&uncommented(without), &[("HOOKSWITCH_STORE__ENGINE", engine)], Overrides::default());

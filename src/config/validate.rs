@@ -3,6 +3,7 @@
 //! Knows neither files nor variables. All faults are found in one pass.
 
 mod alerts;
+mod oidc;
 mod page;
 mod store;
 

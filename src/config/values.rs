@@ -13,7 +13,9 @@ use crate::core::backoff::RetryPolicy;
 use crate::core::catalogue::Catalogue;
 use crate::core::colour::Colour;
 use crate::core::database::{DatabaseUrl, SchemaName};
+use crate::core::hidden::Hidden;
 use crate::core::mail_address::MailAddress;
+use crate::core::oidc::Allowed;
 use crate::core::proxy::Proxy;
 use crate::core::session::Lifetime;
 use crate::core::smtp::MailServer;
@@ -233,6 +235,38 @@ pub struct Page {
     pub support_url: Option<String>,
     /// The language that it speaks unless the viewer asks for another.
     pub language: Option<String>,
+    /// Where people may sign in besides.
+    pub oidc: Option<Oidc>,
+}
+
+/// `[page.oidc]`: a provider of OpenID Connect at which people sign in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Oidc {
+    /// What people call it, 1 to 40 characters.
+    pub name: String,
+    /// What it calls us.
+    pub client_id: String,
+    /// Where what we show it comes from.
+    pub secret: SecretSource,
+    /// What we ask for beside `openid`.
+    pub scopes: Vec<String>,
+    /// The claim with somebody's groups.
+    pub groups_claim: String,
+    /// Its issuer, and who is allowed what.
+    pub allowed: Allowed,
+    /// Where browsers come back to.
+    pub callback: String,
+}
+
+/// Where the secret of a client comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// `page.oidc.client_secret`.
+    Key(Hidden),
+    /// `page.oidc.client_secret_file`: the file that contains it.
+    File(PathBuf),
+    /// Neither is set: systemd's credential `page.oidc.client_secret`, which must then exist.
+    Credential,
 }
 
 /// `[alerts]`: where alerts for the operator are sent, and by which server the owners of webhooks are mailed.

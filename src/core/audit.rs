@@ -60,6 +60,8 @@ words! {
         PortalLinkRevoke = "portal_link.revoke",
         /// A browser was signed in.
         SessionBegin = "session.begin",
+        /// Somebody whom the provider of OpenID Connect knows was not let in.
+        SessionRefuse = "session.refuse",
         /// A session was ended by hand.
         SessionEnd = "session.end",
         /// The erasure of a person's data has begun.

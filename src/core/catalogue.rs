@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::event::{CallId, EventType};
 use super::invalid::{Invalid, pointer};
 use super::json::{self, Kind};
+use super::long_members::LongMembers;
 use super::samples::{BUILT_IN, BuiltIn, CONVERSATION_MEMBERS, MEMBERS};
 use super::text::excerpt;
 
@@ -33,6 +34,8 @@ pub struct DataKeys {
     pub call: CallId,
     /// `lead_phone`, if it is a string or a number of 1 to 64 characters.
     pub phone: Option<String>,
+    /// Where its long members are.
+    pub long: LongMembers,
 }
 
 /// An event type.
@@ -178,7 +181,7 @@ impl Catalogue {
     pub fn check_data(&self, event_type: Option<&EventType>, data: &RawValue) -> Result<DataKeys, Invalid> {
         let members = json::members(data).map_err(|fault| Invalid::one("", fault))?;
         let mut invalid = Invalid::default();
-        let keys = read_keys(&members).map_err(|inner| invalid.nest("", inner)).ok();
+        let keys = read_keys(data, &members).map_err(|inner| invalid.nest("", inner)).ok();
         let of_type = |required: &&Required| event_type.is_some_and(|name| name.as_str() == required.event_type);
         for required in REQUIRED.iter().filter(of_type) {
             let kind = members.iter().find(|(name, _)| name == required.member).map(|(_, value)| Kind::of(value));
@@ -200,10 +203,10 @@ impl Catalogue {
 /// # Errors
 /// As for [`Catalogue::check_data`].
 pub(super) fn data_keys(data: &RawValue) -> Result<DataKeys, Invalid> {
-    read_keys(&json::members(data).map_err(|fault| Invalid::one("", fault))?)
+    read_keys(data, &json::members(data).map_err(|fault| Invalid::one("", fault))?)
 }
 
-fn read_keys(members: &[(String, &RawValue)]) -> Result<DataKeys, Invalid> {
+fn read_keys(data: &RawValue, members: &[(String, &RawValue)]) -> Result<DataKeys, Invalid> {
     let member = |wanted: &str| members.iter().find(|(name, _)| name == wanted).map(|(_, value)| *value);
     let call = member("call_id").ok_or("is missing: the id that the events of one call share".to_owned());
     let call = call.and_then(json::string).and_then(|text| CallId::parse(&text));
@@ -215,6 +218,7 @@ fn read_keys(members: &[(String, &RawValue)]) -> Result<DataKeys, Invalid> {
     Ok(DataKeys {
         call: call.map_err(|fault| Invalid::one("/call_id", fault))?,
         phone: phone.filter(|phone| (1..=PHONE_MOST).contains(&phone.chars().count())),
+        long: LongMembers::among(data, members),
     })
 }
 

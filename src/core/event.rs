@@ -5,6 +5,7 @@
 use std::fmt;
 
 use super::id::EventId;
+use super::long_members::LongMembers;
 use super::text::excerpt;
 use super::time::Timestamp;
 
@@ -132,6 +133,8 @@ pub struct NewEvent {
     pub phone: Option<String>,
     /// The platform's object, as posted.
     pub data: String,
+    /// Where in it the long members are.
+    pub long: LongMembers,
 }
 
 /// An accepted event.

@@ -79,19 +79,19 @@ impl<'a> Draft<'a> {
                 invalid.add(pointer(name), "is missing");
             }
         }
-        let mut call = None;
-        let mut phone = None;
+        let mut keys = None;
         if let Some(data) = self.data {
             if let Err((at, detail)) = json::check(data, 1) {
                 invalid.add(format!("/data{at}"), detail);
             } else {
                 match catalogue.check_data(self.event_type.as_ref(), data) {
-                    Ok(keys) => (call, phone) = (Some(keys.call), keys.phone),
+                    Ok(found) => keys = Some(found),
                     Err(inner) => invalid.nest("/data", inner),
                 }
             }
         }
         let event = (|| {
+            let keys = keys?;
             Some(NewEvent {
                 event_type: self.event_type?,
                 company: self.company?,
@@ -99,9 +99,10 @@ impl<'a> Draft<'a> {
                 source: self.source?,
                 occurred_at: self.occurred_at,
                 producer_id: self.producer_id,
-                call: call?,
-                phone,
+                call: keys.call,
+                phone: keys.phone,
                 data: self.data?.get().to_owned(),
+                long: keys.long,
             })
         })();
         invalid.or(event)

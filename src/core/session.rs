@@ -2,7 +2,8 @@
 //!
 //! A session has no permissions of its own: they are those of the token that the browser signed in with, or those that
 //! a portal link gave, as long as the token that made the link may still make such links. So revoking a token ends its
-//! sessions. Knows neither storage nor cookies.
+//! sessions. Those of a member of the operator's organisation are what the configuration gives one of their groups, as
+//! long as it does. Knows neither storage nor cookies.
 //!
 //! Invariant: neither the text of a cookie nor its hash appears in any `Debug` output.
 
@@ -35,22 +36,65 @@ pub struct Session {
     pub id: SessionId,
     /// The hash of the cookie's value.
     pub hash: TokenHash,
-    /// The token that the browser signed in with, or that made its link.
-    pub token: TokenHash,
+    /// How it was signed in.
+    pub by: SignedInBy,
     /// The only company that it sees, if it is bound to one.
     pub company: Option<Company>,
-    /// Who came by a portal link; `None` for a session of a token.
-    pub visitor: Option<Visitor>,
     /// When it began.
     pub begun: Timestamp,
     /// Its last request, as far as known: see the store's `find_session`.
     pub seen: Timestamp,
 }
 
+/// How a browser was signed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SignedInBy {
+    /// With this token.
+    Token(TokenHash),
+    /// By a portal link.
+    Link {
+        /// The token that made the link.
+        maker: TokenHash,
+        /// Who came by it.
+        visitor: Visitor,
+    },
+    /// At the provider of OpenID Connect.
+    Provider(Member),
+}
+
 impl Session {
+    /// The token that the browser signed in with, or that made its link.
+    pub const fn token(&self) -> Option<&TokenHash> {
+        match &self.by {
+            SignedInBy::Token(token) | SignedInBy::Link { maker: token, .. } => Some(token),
+            SignedInBy::Provider(_) => None,
+        }
+    }
+
+    /// Who came by a portal link.
+    pub const fn visitor(&self) -> Option<&Visitor> {
+        match &self.by {
+            SignedInBy::Link { visitor, .. } => Some(visitor),
+            SignedInBy::Token(_) | SignedInBy::Provider(_) => None,
+        }
+    }
+
+    /// Who signed in at the provider of OpenID Connect.
+    pub const fn member(&self) -> Option<&Member> {
+        match &self.by {
+            SignedInBy::Provider(member) => Some(member),
+            SignedInBy::Token(_) | SignedInBy::Link { .. } => None,
+        }
+    }
+
     /// Whether it has neither been idle for too long nor lasted too long.
     pub fn is_alive(&self, lifetime: Lifetime, now: Timestamp) -> bool {
-        now < self.ends_at(lifetime)
+        self.is_alive_since(self.seen, lifetime, now)
+    }
+
+    /// The same, if its last request was at `seen`.
+    pub fn is_alive_since(&self, seen: Timestamp, lifetime: Lifetime, now: Timestamp) -> bool {
+        now < seen.plus(lifetime.idle).min(self.begun.plus(lifetime.total))
     }
 
     /// When it ends unless there is another request.
@@ -74,6 +118,21 @@ pub struct Visitor {
     pub user: Option<String>,
 }
 
+/// Somebody who signed in at the provider of OpenID Connect, and what the configuration gave them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The provider (`iss`).
+    pub issuer: String,
+    /// Who it is, for the provider (`sub`).
+    pub subject: String,
+    /// For people: the mail address, the user name, or else the subject.
+    pub name: String,
+    /// The group that is allowed.
+    pub group: String,
+    /// What it is allowed.
+    pub role: Role,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,9 +145,8 @@ mod tests {
         let seen = |seconds| Session {
             id: SessionId::from_bits(1),
             hash: TokenHash::of("cookie"),
-            token: TokenHash::of("token"),
+            by: SignedInBy::Token(TokenHash::of("token")),
             company: None,
-            visitor: None,
             begun,
             seen: after(seconds),
         };

@@ -3,7 +3,7 @@
 //! All or nothing: fallible steps come first, and a configuration that is invalid, or names an unusable file, changes
 //! nothing. Changes, keys that need a restart, and faults are logged key by key.
 
-use super::{Daemon, alarms, dispatch_settings, store, transport};
+use super::{Daemon, alarms, dispatch_settings, provider, store, transport};
 use crate::config::{Changed, Config, ConfigError};
 use crate::core::actor::Actor;
 use crate::core::audit::{Action, Deed};
@@ -86,10 +86,14 @@ impl Daemon {
     /// A file cannot be used. Nothing has changed then.
     fn apply(&mut self, new: &Config, messages: &Messages) -> Result<(), String> {
         let transport = transport(new).map_err(|fatal| fatal.to_string())?;
+        let to_provider = provider::transport(new).map_err(|fatal| fatal.to_string())?;
         let mailer = alarms::mailer(new)?;
         self.reload_certificate()?;
         messages.set_level(new.diagnostics.level)?;
         self.transport.exchange(transport);
+        if let Some(provider) = &self.provider {
+            provider.transport().exchange(to_provider);
+        }
         self.dispatcher.reconfigure(dispatch_settings(new));
         // Another engine needs a restart.
         if self.engine.name() == new.store.engine.name() {
@@ -129,6 +133,7 @@ mod tests {
             ("store.schema", false),
             ("store.pool", false),
             ("store.replicas", false),
+            ("page.oidc.allow", false),
             ("event_types", false),
         ] {
             assert_eq!(is_live(key), live, "{key}");

@@ -12,7 +12,7 @@ use super::fair_limit::Principal;
 use super::problem::Problem;
 use crate::core::event::{Company, Domain};
 use crate::core::id::{SessionId, TokenId};
-use crate::core::session::Visitor;
+use crate::core::session::{Member, Visitor};
 use crate::core::time::Timestamp;
 use crate::core::token::{Role, TokenHash};
 use crate::store::{Store, Webhooks};
@@ -38,6 +38,8 @@ pub(super) struct Access {
     session: Option<SessionId>,
     /// Who came by a portal link. Their domain is there.
     visitor: Option<Arc<Visitor>>,
+    /// Who signed in at the provider of OpenID Connect.
+    member: Option<Arc<Member>>,
 }
 
 impl Access {
@@ -48,7 +50,7 @@ impl Access {
 
     /// The permissions of `role`, for one company if given.
     pub(super) const fn new(role: Role, company: Option<Company>) -> Self {
-        Self { role, company, token: None, identity: Identity::Nobody, session: None, visitor: None }
+        Self { role, company, token: None, identity: Identity::Nobody, session: None, visitor: None, member: None }
     }
 
     /// The same, for the token with this hash.
@@ -74,6 +76,12 @@ impl Access {
         Self { visitor: Some(Arc::new(visitor)), ..access }
     }
 
+    /// The permissions of somebody who signed in at the provider; `hash` is that of the session's cookie.
+    pub(super) fn of_member(session: SessionId, hash: &TokenHash, company: Option<Company>, member: Member) -> Self {
+        let access = Self::new(member.role, company).by(hash, Identity::Nobody).in_session(session);
+        Self { member: Some(Arc::new(member)), ..access }
+    }
+
     /// The session of the page, if it is one.
     pub(super) const fn session(&self) -> Option<SessionId> {
         self.session
@@ -84,7 +92,12 @@ impl Access {
         self.visitor.as_deref()
     }
 
-    /// The hash of the token; of a visitor that of the session's cookie.
+    /// Who signed in at the provider of OpenID Connect, if so.
+    pub(super) fn member(&self) -> Option<&Member> {
+        self.member.as_deref()
+    }
+
+    /// The hash of the token; of a visitor or a member that of the session's cookie.
     pub(super) const fn token(&self) -> Option<&TokenHash> {
         self.token.as_ref()
     }

@@ -52,6 +52,10 @@ pub(super) fn actor(services: &Services, access: &Access, via: Via, address: Opt
         Identity::Nobody | Identity::FirstToken => (FIRST, "made at the first start".to_owned()),
         Identity::Token(id) => (id, services.store.token(id).map(|token| token.description).unwrap_or_default()),
     };
+    if let (Some(session), Some(member)) = (access.session(), access.member()) {
+        let actor = Actor::session(session.to_string(), &member.name);
+        return actor.from(via, address.map(|address| address.to_canonical()));
+    }
     let actor = match (access.session(), access.visitor()) {
         (Some(session), Some(visitor)) => {
             Actor::portal(session.to_string(), visitor.user.as_deref().unwrap_or_default())

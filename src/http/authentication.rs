@@ -8,7 +8,8 @@ use super::access::{Access, Identity};
 use super::context::{RequestContext, Services};
 use super::origin;
 use super::problem::Problem;
-use crate::core::session::Session;
+use crate::core::event::Company;
+use crate::core::session::{Member, Session, SignedInBy};
 use crate::core::token::{Role, TokenHash};
 
 /// The permissions of `request`, from its token or its session.
@@ -31,14 +32,27 @@ pub(super) fn signed_in(context: &RequestContext, headers: &HeaderMap) -> Option
     context.sessions_in(headers).find_map(|session| of_session(&context.services, session))
 }
 
-/// The permissions of a session: those of its token, or those that its portal link gave, while the token that made the
-/// link might still make it.
+/// The permissions of a session: those of its token; those that its portal link gave, while the token that made the
+/// link might still make it; or those of a member's group, while the configuration has them.
 pub(super) fn of_session(services: &Services, session: Session) -> Option<Access> {
-    let token = access_of(services, &session.token).ok()?;
-    let Some(visitor) = session.visitor else { return Some(token.in_session(session.id)) };
-    let company = session.company?;
-    let might_make_it = token.may(Role::Admin) && token.own(&company).is_ok();
-    might_make_it.then(|| Access::of_visitor(session.id, &session.hash, company, visitor))
+    let Session { id, hash, by, company, .. } = session;
+    match by {
+        SignedInBy::Token(token) => Some(access_of(services, &token).ok()?.in_session(id)),
+        SignedInBy::Link { maker, visitor } => {
+            let (maker, company) = (access_of(services, &maker).ok()?, company?);
+            let might_make_it = maker.may(Role::Admin) && maker.own(&company).is_ok();
+            might_make_it.then(|| Access::of_visitor(id, &hash, company, visitor))
+        }
+        SignedInBy::Provider(member) => {
+            let still = is_still_allowed(services, &member, company.as_ref());
+            still.then(|| Access::of_member(id, &hash, company, member))
+        }
+    }
+}
+
+/// Whether the configuration still gives a member's group what their session began with, for `company`.
+pub(super) fn is_still_allowed(services: &Services, member: &Member, company: Option<&Company>) -> bool {
+    services.provider.as_ref().is_some_and(|provider| provider.allowed().still_allows(member, company))
 }
 
 /// The current permissions of the token with this hash. Every path ends here, so a revoked or expired token is

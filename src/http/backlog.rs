@@ -83,14 +83,17 @@ pub(super) async fn events_between(request: Permitted, id: SubscriptionId) -> Re
     json(StatusCode::OK, &Items::of(items, List::Sequenced, found.next, None))
 }
 
-/// Puts deliveries of a time range back into the queue.
+/// Puts deliveries of a time range back into the queue, or only counts them.
 pub(super) async fn replay(mut request: Permitted, id: SubscriptionId) -> Result<Reply, Problem> {
     request.no_query()?;
     find(&request, id)?;
-    let filter = filter(&request.json().await?, &request.services().catalogue)?;
+    let (filter, dry_run) = filter(&request.json().await?, &request.services().catalogue)?;
     let plan = bridge::read(&request, move |store| store.plan_replay(id, filter)).await?;
     let plan = plan.ok_or_else(|| Problem::not_found("there is no subscription with this id"))?;
     let queued = plan.queued;
+    if dry_run {
+        return Ok(json_text(StatusCode::OK, format!(r#"{{"queued":{queued}}}"#)));
+    }
     bridge::written(|reply| request.acting().replay(id, plan, reply)).await?;
     Ok(json_text(StatusCode::ACCEPTED, format!(r#"{{"queued":{queued}}}"#)))
 }
@@ -103,13 +106,14 @@ pub(super) async fn discard(request: Permitted, id: SubscriptionId) -> Result<Re
     Ok(json_text(StatusCode::ACCEPTED, format!(r#"{{"cancelled":{cancelled}}}"#)))
 }
 
-fn filter(document: &Document, catalogue: &Catalogue) -> Result<ReplayFilter, Problem> {
+/// Which deliveries are to be replayed, and whether they are only to be counted.
+fn filter(document: &Document, catalogue: &Catalogue) -> Result<(ReplayFilter, bool), Problem> {
     let members = text::members(document.parse()?).map_err(|fault| Problem::invalid("", fault))?;
     let mut invalid = Invalid::default();
     if let Some(name) = text::first_duplicate(&members) {
         invalid.add(pointer(name), "is given twice");
     }
-    let (mut since, mut until, mut events, mut failed_only) = (None, None, Vec::new(), false);
+    let (mut since, mut until, mut events, mut failed_only, mut dry_run) = (None, None, Vec::new(), false, false);
     for (name, value) in &members {
         let is_null = text::Kind::of(value) == text::Kind::Null;
         match name.as_str() {
@@ -120,7 +124,9 @@ fn filter(document: &Document, catalogue: &Catalogue) -> Result<ReplayFilter, Pr
             "events" => events = invalid.check("/events", event_types(value, catalogue)).unwrap_or_default(),
             "only" if is_null => {}
             "only" => failed_only = invalid.check("/only", only(value)).unwrap_or(false),
-            _ => invalid.add(pointer(name), "is not a member here; there are: since, until, events, only"),
+            "dry_run" if is_null => {}
+            "dry_run" => dry_run = invalid.check("/dry_run", text::boolean(value)).unwrap_or(false),
+            _ => invalid.add(pointer(name), "is not a member here; there are: since, until, events, only, dry_run"),
         }
     }
     if !members.iter().any(|(name, _)| name == "since") {
@@ -132,7 +138,7 @@ fn filter(document: &Document, catalogue: &Catalogue) -> Result<ReplayFilter, Pr
         invalid.add("/until", "must be later than `since`");
     }
     let filter = since.map(|since| ReplayFilter { since, until, events, failed_only });
-    invalid.or(filter).map_err(Problem::from)
+    invalid.or(filter).map(|filter| (filter, dry_run)).map_err(Problem::from)
 }
 
 /// `failed` or `all`; whether only failed deliveries are meant.
@@ -168,7 +174,9 @@ mod tests {
 
     fn read(body: &str) -> Result<ReplayFilter, String> {
         let document = Document::of(body);
-        filter(&document, &Catalogue::new(Vec::new()).unwrap()).map_err(|problem| format!("{problem:?}"))
+        filter(&document, &Catalogue::new(Vec::new()).unwrap())
+            .map(|(filter, _)| filter)
+            .map_err(|problem| format!("{problem:?}"))
     }
 
     #[test]

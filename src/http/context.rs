@@ -19,6 +19,7 @@ use crate::core::id::SubscriptionId;
 use crate::core::session::{Lifetime, Session};
 use crate::core::subscription::Ordering;
 use crate::core::time::Timestamp;
+use crate::oidc::Provider;
 use crate::sender::TransportHandle;
 use crate::store::Store;
 
@@ -57,6 +58,10 @@ pub struct Services {
     pub transport: Arc<TransportHandle>,
     /// The admin's token of the first start.
     pub admin_token: FirstToken,
+    /// The provider at which people may sign in besides.
+    pub provider: Option<Arc<Provider>>,
+    /// Whether mails can be sent: a server is configured.
+    pub can_mail: Box<dyn Fn() -> bool + Send + Sync>,
     /// `[ordering] default`, for subscriptions without their own.
     pub default_ordering: Ordering,
     /// Load of the sender threads.

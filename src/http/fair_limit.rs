@@ -31,10 +31,13 @@ pub(super) enum Lane {
     Probe,
     /// Address checks of URLs to be saved.
     UrlCheck,
+    /// Asking the provider of OpenID Connect, before it is known who asks.
+    SignIn,
 }
 
 impl Lane {
-    pub(super) const ALL: [Self; 5] = [Self::Read, Self::Control, Self::Ingest, Self::Probe, Self::UrlCheck];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Read, Self::Control, Self::Ingest, Self::Probe, Self::UrlCheck, Self::SignIn];
 
     /// Number of slots. Reading is limited by the processors, of which some must be left for the rest; waiting for
     /// other machines uses none.
@@ -46,6 +49,7 @@ impl Lane {
             }
             Self::Control => 6,
             Self::Ingest => 8,
+            Self::SignIn => 8,
             Self::Probe | Self::UrlCheck => 16,
         }
     }
@@ -55,7 +59,7 @@ impl Lane {
         match self {
             Self::Read | Self::Control => 128,
             Self::Ingest => 1024,
-            Self::Probe | Self::UrlCheck => 8,
+            Self::Probe | Self::UrlCheck | Self::SignIn => 8,
         }
     }
 }

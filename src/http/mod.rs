@@ -25,7 +25,7 @@
 //!
 //! Each stands above what is below it; no file imports one above.
 //!
-//! Knows core, the store's API and the sender's probe; other services are passed in as [`Services`].
+//! Knows core, the store's API, the provider of OpenID Connect and the sender's probe; other services are passed in as [`Services`].
 //!
 //! Invariants:
 //! - No byte of a body is read before the token was checked, except the sign-in form (at most 8 KiB, few attempts);

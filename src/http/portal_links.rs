@@ -20,6 +20,9 @@ use crate::core::time::Timestamp;
 /// The path of the page that takes a link.
 pub(super) const PATH: &str = "/portal";
 
+const NEEDS_TOKEN: &str = "a portal link ends with the token that made it, and this session has none: make the link with \
+                           `Authorization: Bearer TOKEN`";
+
 #[derive(Serialize)]
 struct Made {
     /// To revoke it by.
@@ -35,6 +38,9 @@ pub(super) async fn create(mut request: Permitted) -> Result<Reply, Problem> {
     let draft = PortalLinkDraft::from_json(document.parse()?)?;
     request.access.own(&draft.company)?;
     let base = base(&request)?;
+    if request.access.member().is_some() {
+        return Err(Problem::forbidden(NEEDS_TOKEN));
+    }
     // Sessions and links end with the token that made them.
     let Some(token) = request.access.token().copied() else { return Err(Problem::internal()) };
     let made = bridge::written(|reply| request.acting().create_portal_link(draft, token, reply)).await?;

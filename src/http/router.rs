@@ -31,7 +31,8 @@ pub(super) struct Router {
 impl Router {
     pub(super) fn new(context: Arc<RequestContext>) -> Self {
         let description = Description::of(&context.services.catalogue);
-        let page = Arc::new(Page::new(&context.page));
+        let provider = context.services.provider.as_ref().map(|provider| provider.name());
+        let page = Arc::new(Page::new(&context.page, provider));
         Self { context, description, page }
     }
 

@@ -14,6 +14,10 @@ use crate::core::token::TokenHash;
 
 /// The prefix of the cookies' names.
 const NAME: &str = "hookswitch_session_";
+/// The same for a sign-in whose browser is away at the provider.
+const AWAY: &str = "hookswitch_oidc_";
+/// The path below which that is sent.
+const AWAY_PATH: &str = "/oidc";
 /// The same in a frame.
 const FRAMED: &str = "hookswitch_framed_";
 /// Maximum cookies of our names examined per request.
@@ -32,6 +36,7 @@ pub(super) enum Place {
 pub(super) struct Cookies {
     own: String,
     framed: String,
+    away: String,
 }
 
 impl Cookies {
@@ -39,20 +44,13 @@ impl Cookies {
     /// host need different names: otherwise the later sign-in would end the earlier. Daemons that share their sessions
     /// need the same.
     pub(super) fn new(suffix: &str) -> Self {
-        Self { own: format!("{NAME}{suffix}"), framed: format!("{FRAMED}{suffix}") }
+        Self { own: format!("{NAME}{suffix}"), framed: format!("{FRAMED}{suffix}"), away: format!("{AWAY}{suffix}") }
     }
 
     /// The hashes of all cookies of our names: there may be others set for another path or domain. Those of a frame come
     /// first, since a browser sends them within that frame's site only.
     pub(super) fn hashes(&self, headers: &HeaderMap) -> Vec<TokenHash> {
-        let of = |name: &str| {
-            let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
-            let values = lines.flat_map(|line| line.split(';')).filter_map(|pair| {
-                let (given, value) = pair.split_once('=')?;
-                (given.trim() == name).then(|| TokenHash::of(value.trim()))
-            });
-            values.take(COOKIES).collect::<Vec<_>>()
-        };
+        let of = |name| values(headers, name).map(TokenHash::of).collect::<Vec<_>>();
         let mut all = of(&self.framed);
         all.extend(of(&self.own));
         all
@@ -70,7 +68,29 @@ impl Cookies {
         add(reply, &cookie)
     }
 
-    /// Removes both cookies.
+    /// The values of all cookies of a sign-in at the provider.
+    pub(super) fn away<'h>(&'h self, headers: &'h HeaderMap) -> impl Iterator<Item = &'h str> {
+        values(headers, &self.away)
+    }
+
+    /// Sets the cookie of a sign-in at the provider, for `seconds`; 0 removes it. Browsers send it with the way back, which
+    /// another site leads to: `Lax`.
+    ///
+    /// # Errors
+    /// 500: never.
+    pub(super) fn set_away(
+        &self,
+        reply: &mut Reply,
+        value: &str,
+        seconds: u64,
+        encrypted: bool,
+    ) -> Result<(), Problem> {
+        let secure = if encrypted { "; Secure" } else { "" };
+        let name = &self.away;
+        add(reply, &format!("{name}={value}; Path={AWAY_PATH}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"))
+    }
+
+    /// Removes both cookies of a session.
     ///
     /// # Errors
     /// 500: never.
@@ -88,6 +108,16 @@ impl Cookies {
     fn in_frame(&self, value: &str) -> String {
         format!("{}={value}; Path=/; HttpOnly; SameSite=None; Secure; Partitioned", self.framed)
     }
+}
+
+/// The values of the cookies of this name.
+fn values<'h>(headers: &'h HeaderMap, name: &'h str) -> impl Iterator<Item = &'h str> {
+    let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let values = lines.flat_map(|line| line.split(';')).filter_map(move |pair| {
+        let (given, value) = pair.split_once('=')?;
+        (given.trim() == name).then(|| value.trim())
+    });
+    values.take(COOKIES)
 }
 
 fn add(reply: &mut Reply, cookie: &str) -> Result<(), Problem> {

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use hyper::StatusCode;
 use serde::Serialize;
 
+use super::authentication::is_still_allowed;
 use super::body::no_content;
 use super::bridge;
 use super::cursor::{self, List};
@@ -17,14 +18,14 @@ use super::shape::{Items, Text};
 use super::tokens;
 use crate::core::event::{Company, Domain};
 use crate::core::id::{PortalLinkId, SessionId, TokenId};
-use crate::core::session::{Session, Visitor};
+use crate::core::session::{Session, SignedInBy, Visitor};
 use crate::core::time::Timestamp;
 use crate::core::token::Role;
 
 #[derive(Serialize)]
 struct SessionJson<'s> {
     id: Text<SessionId>,
-    /// `token` or `portal`.
+    /// `token`, `portal` or `oidc`.
     kind: &'static str,
     /// The token that was signed in with, or that made the link; `None` if it is gone.
     token: Option<Text<TokenId>>,
@@ -32,6 +33,9 @@ struct SessionJson<'s> {
     role: Option<&'static str>,
     company: Option<&'s str>,
     domain: Option<&'s str>,
+    /// The provider at which it was signed in, and the group that is allowed.
+    issuer: Option<&'s str>,
+    group: Option<&'s str>,
     user: Option<&'s str>,
     language: Option<&'s str>,
     began_at: Text<Timestamp>,
@@ -54,17 +58,26 @@ fn tokens_of(request: &Permitted) -> Tokens {
 }
 
 fn shown<'s>(request: &Permitted, session: &'s Session, tokens: &Tokens) -> SessionJson<'s> {
-    let (token, visitor) = (tokens.get(session.token.bytes()), session.visitor.as_ref());
-    let role = visitor.map(|visitor| visitor.role).or_else(|| token.map(|(_, role)| *role));
+    let token = session.token().and_then(|token| tokens.get(token.bytes()));
+    let (visitor, member) = (session.visitor(), session.member());
+    let role = visitor.map(|visitor| visitor.role).or_else(|| member.map(|member| member.role));
+    let role = role.or_else(|| token.map(|(_, role)| *role));
+    let user = visitor.and_then(|visitor| visitor.user.as_deref());
     SessionJson {
         id: Text(session.id),
-        kind: if visitor.is_some() { "portal" } else { "token" },
+        kind: match session.by {
+            SignedInBy::Token(_) => "token",
+            SignedInBy::Link { .. } => "portal",
+            SignedInBy::Provider(_) => "oidc",
+        },
         token: token.map(|(id, _)| Text(*id)),
         link: visitor.map(|visitor| Text(visitor.link)),
         role: role.map(Role::as_str),
         company: session.company.as_ref().map(Company::as_str),
         domain: visitor.and_then(|visitor| visitor.domain.as_ref()).map(Domain::as_str),
-        user: visitor.and_then(|visitor| visitor.user.as_deref()),
+        issuer: member.map(|member| member.issuer.as_str()),
+        group: member.map(|member| member.group.as_str()),
+        user: user.or_else(|| member.map(|member| member.name.as_str())),
         language: visitor.and_then(|Visitor { language, .. }| language.as_deref()),
         began_at: Text(session.begun),
         last_used_at: Text(session.seen),
@@ -82,6 +95,11 @@ pub(super) fn list(request: &Permitted) -> Result<Reply, Problem> {
     let company = request.access.narrow(company)?;
     let now = (request.services().clock)();
     let mut found = request.services().store.sessions(request.context.lifetime, now);
+    found.retain(|session| {
+        // A session whose rule is gone is over, and stays gone unless the rule comes back.
+        let company = session.company.as_ref();
+        session.member().is_none_or(|member| is_still_allowed(request.services(), member, company))
+    });
     found.retain(|session| {
         page.after.is_none_or(|after| session.id.bits() > after) && (company.is_none() || session.company == company)
     });

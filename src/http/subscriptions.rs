@@ -20,6 +20,7 @@ use crate::core::event::{Company, Domain};
 use crate::core::id::SubscriptionId;
 use crate::core::invalid::{Invalid, pointer};
 use crate::core::json as text;
+use crate::core::mail_address::MailAddress;
 use crate::core::signature::public_key;
 use crate::core::subscription::{Secret, Subscription};
 use crate::core::subscription_input::Change;
@@ -74,6 +75,7 @@ pub(super) async fn create(mut request: Permitted) -> Result<Reply, Problem> {
     let document = request.json().await?;
     let mut change = Change::from_json(document.parse()?, &request.services().catalogue)?;
     change.domain = Some(request.access.narrow_domain(change.domain.flatten())?);
+    check_mails(&request, change.notify.as_deref(), &[])?;
     let url = change.url.clone();
     let draft = change.into_draft(request.services().default_ordering)?;
     request.access.own(draft.company())?;
@@ -96,6 +98,7 @@ pub(super) async fn change(mut request: Permitted, id: SubscriptionId) -> Result
     if let Some(domain) = change.domain.take() {
         change.domain = Some(request.access.narrow_domain(domain)?);
     }
+    check_mails(&request, change.notify.as_deref(), &before.notify)?;
     if !change.certificate.is_empty() {
         let after = change.certificate.resolve(before.client_certificate.as_ref())?;
         check_certificate(&request, after.as_ref())?;
@@ -128,6 +131,17 @@ async fn check_url(
     let share = Share::of(&request.context, Lane::UrlCheck, request.principal().concerning(company));
     let checked = share.run(move || context.services.transport.get().check_url(&url)).await?;
     checked.map_err(|fault| Problem::invalid(pointer, fault))
+}
+
+/// Refuses addresses, other than there are already, to which this daemon can send no mail.
+fn check_mails(request: &Permitted, wanted: Option<&[MailAddress]>, before: &[MailAddress]) -> Result<(), Problem> {
+    const NO_SERVER: &str = "cannot be told anything: this daemon has no mail server. Set `smtp_url` and `mail_from` in \
+                             [alerts] of its configuration first (it takes them by SIGHUP), or leave `notify` out";
+    let more = wanted.unwrap_or_default().iter().any(|address| !before.contains(address));
+    if more && !(request.services().can_mail)() {
+        return Err(Problem::invalid("/notify", NO_SERVER));
+    }
+    Ok(())
 }
 
 /// Refuses an unusable client certificate.

@@ -7,6 +7,7 @@ use crate::core::event::{Event, NewEvent};
 use crate::core::filter::Facts;
 use crate::core::id::{DeliveryId, EventId, MAX_SEQUENCE, SubscriptionNumber};
 use crate::core::invalid::Invalid;
+use crate::core::long_members::LongMembers;
 use crate::core::subscription::Subscription;
 use crate::model::command::Accepted;
 use crate::model::error::{StoreError, u32_of};
@@ -49,7 +50,7 @@ pub(crate) fn decide_on(turn: &mut Turn<'_>, events: Vec<NewEvent>, checked: boo
     let mut sequences = HashMap::new();
     let mut first_seen = HashMap::new();
     let mut invalid = Invalid::default();
-    for (index, event) in events.into_iter().enumerate() {
+    for (index, mut event) in events.into_iter().enumerate() {
         let producer = event.producer_id.as_ref().map(|id| keys::producer(event.company.as_str(), id.as_str()));
         let producer = producer.map(|key| (key, EventContent::of(&event)));
         if let Some((key, content)) = &producer {
@@ -67,8 +68,9 @@ pub(crate) fn decide_on(turn: &mut Turn<'_>, events: Vec<NewEvent>, checked: boo
                 continue;
             }
         }
+        let long = std::mem::take(&mut event.long);
         let event = event.accepted(EventId::from_bits(turn.next_id()), turn.now);
-        let deliveries = owed_of(turn, &event, &mut sequences);
+        let deliveries = owed_of(turn, &event, &long, &mut sequences);
         let count = u32_of(deliveries.len());
         let id = event.id;
         if let Some((key, content)) = producer {
@@ -104,13 +106,14 @@ fn deliveries_of(turn: &Turn<'_>, event: EventId) -> Result<u32, StoreError> {
     Ok(query::accepted_record(turn.log, event)?.map_or(0, |record| u32_of(record.owed.len())))
 }
 
-/// Creates the deliveries of a new event.
+/// Creates the deliveries of a new event, whose data has these `long` members.
 pub(crate) fn owed_of(
     turn: &mut Turn<'_>,
     event: &Event,
+    long: &LongMembers,
     sequences: &mut HashMap<SubscriptionNumber, u64>,
 ) -> Vec<Delivery> {
-    let deliveries = deliveries_for(event, &lock(turn.registry), sequences);
+    let deliveries = deliveries_for(event, long, &lock(turn.registry), sequences);
     let give_up_at = event.accepted_at.plus(turn.settings.give_up_after);
     turn.outcome.deliveries += deliveries.len();
     deliveries.into_iter().map(|delivery| Delivery { give_up_at, ..delivery }).collect()
@@ -126,10 +129,11 @@ pub(crate) fn matches(subscription: &Subscription, event: &NewEvent) -> bool {
 /// subscription number.
 fn deliveries_for(
     event: &Event,
+    long: &LongMembers,
     registry: &Registry,
     sequences: &mut HashMap<SubscriptionNumber, u64>,
 ) -> Vec<Delivery> {
-    let facts = Facts::of(event);
+    let facts = Facts::with_long(event, long);
     let matches = |subscription: &Subscription| {
         subscription.matches(&event.company, event.domain.as_ref(), event.source, &event.event_type)
             && subscription.target.filter.as_ref().is_none_or(|filter| filter.lets_through(&facts))

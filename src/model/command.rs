@@ -19,7 +19,7 @@ use crate::model::conversations::{PostedMessage, PreparedMessage};
 use crate::model::error::{Outage, StoreError};
 use crate::model::known::KnownDelivery;
 use crate::model::record::ErasureRecord;
-use crate::model::sessions::PortalLinkUse;
+use crate::model::sessions::{MemberEntry, PortalLinkUse};
 
 /// Called exactly once, when the write is durable or has failed: from the writer thread, from wherever
 /// [`Answers`](crate::engine::Answers) are delivered, or immediately from the caller's thread if the request is
@@ -99,6 +99,8 @@ pub(crate) enum Operation {
     Note(Box<Deed>, Reply<()>),
     /// For the token that was signed in with, and its company.
     OpenSession(TokenHash, Option<Company>, Lifetime, Reply<Hidden>),
+    /// For somebody who came back from the provider.
+    OpenMemberSession(Box<MemberEntry>, Lifetime, Reply<Option<Hidden>>),
     EndSession(SessionId, Reply<()>),
     /// With the token that makes it.
     CreatePortalLink(Box<PortalLinkDraft>, TokenHash, Reply<(PortalLink, PortalLinkText)>),
@@ -145,6 +147,7 @@ impl Operation {
             Self::CreateToken(_, reply) => reply(Err(why)),
             Self::RevokeToken(_, reply) | Self::Note(_, reply) => reply(Err(why)),
             Self::OpenSession(_, _, _, reply) => reply(Err(why)),
+            Self::OpenMemberSession(_, _, reply) => reply(Err(why)),
             Self::EndSession(_, reply) | Self::RevokePortalLink(_, reply) => reply(Err(why)),
             Self::CreatePortalLink(_, _, reply) => reply(Err(why)),
             Self::UsePortalLink(_, _, reply) => reply(Err(why)),

@@ -251,6 +251,9 @@ fn decide_operation(turn: &mut Turn<'_>, actor: &Actor, operation: Operation, an
         O::OpenSession(token, company, lifetime, reply) => {
             push_audited(answers, Ok(sessions::open(turn, actor, token, company, lifetime)), reply);
         }
+        O::OpenMemberSession(entry, lifetime, reply) => {
+            push_audited(answers, sessions::open_for_member(turn, actor, *entry, lifetime), reply);
+        }
         O::EndSession(id, reply) => push_audited(answers, sessions::end(turn, actor, id), reply),
         O::CreatePortalLink(draft, token, reply) => {
             push_audited(answers, sessions::create_link(turn, actor, *draft, token), reply);

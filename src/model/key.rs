@@ -18,6 +18,7 @@
 //! | a part of the call report | none: the counts of its hour are lost, and start again |
 //! | a call's milestones | none: later events count as another call |
 //! | a session of the page, a portal link | none: somebody signs in again |
+//! | a used sign-in at a provider | none |
 //!
 //! Other values must be readable: a store that has lost one is not opened, since it would send wrong data or none. A
 //! salvage rebuilds them from the log.
@@ -63,6 +64,8 @@ pub(crate) enum ValueKind {
     AuditTerm,
     /// A session of the page.
     Session,
+    /// A sign-in at a provider that has been used.
+    SignIn,
     /// A portal link.
     PortalLink,
     /// A pending delivery.
@@ -79,7 +82,7 @@ pub(crate) enum ValueKind {
 
 impl ValueKind {
     /// All kinds.
-    pub(crate) const ALL: [Self; 25] = [
+    pub(crate) const ALL: [Self; 26] = [
         Self::Group,
         Self::Counts,
         Self::Discard,
@@ -99,6 +102,7 @@ impl ValueKind {
         Self::Audit,
         Self::AuditTerm,
         Self::Session,
+        Self::SignIn,
         Self::PortalLink,
         Self::Owed,
         Self::Replay,
@@ -129,6 +133,7 @@ impl ValueKind {
             Self::Audit => "an entry of the audit",
             Self::AuditTerm => "the place of an entry of the audit",
             Self::Session => "a session of the page",
+            Self::SignIn => "a used sign-in",
             Self::PortalLink => "a portal link",
             Self::Owed => "a pending delivery",
             Self::Replay => "a replay",
@@ -147,6 +152,8 @@ impl ValueKind {
             Self::WithoutWebhook => true,
             // Somebody has to sign in again.
             Self::Session | Self::PortalLink => true,
+            // The provider takes none twice either.
+            Self::SignIn => true,
             // A repeated post is then accepted as new, once.
             Self::Producer | Self::Message => true,
             Self::Discard | Self::FanOut | Self::Dead | Self::Sequence | Self::Token => false,

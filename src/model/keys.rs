@@ -21,6 +21,7 @@
 //! | `Audit` | id (u128) | [`AuditRecord`](crate::model::record::AuditRecord) |
 //! | `AuditTerm` | term id (u64, u128) | empty: the entry with this id has the [term](crate::model::term) |
 //! | `Session` | id (u128) | [`SessionRecord`](crate::model::record::SessionRecord) |
+//! | `SignIn` | until when (u64, ms), hash (32 bytes) | empty |
 //! | `PortalLink` | id (u128) | [`PortalLinkRecord`](crate::model::record::PortalLinkRecord) |
 //! | `Replay` | number id (u128) | [`ReplayRecord`](crate::model::progress::ReplayRecord) |
 //! | `Subscription` | number piece | a piece of a [`SubscriptionRecord`](crate::model::record::SubscriptionRecord), pieces from 0; version 2 with a client certificate, 3 with its secrets sealed, 4 with later settings |
@@ -35,6 +36,8 @@ use sha2::{Digest as _, Sha256};
 use crate::core::call::Place;
 use crate::core::event::{Domain, Source};
 use crate::core::id::{AuditId, DeliveryId, ErasureId, PortalLinkId, SessionId, SubscriptionNumber, TokenId};
+use crate::core::time::Timestamp;
+use crate::core::token::TokenHash;
 use crate::model::key::{Key, ValueKind};
 
 /// The maximum number of pieces of a subscription's record.
@@ -98,6 +101,16 @@ pub(crate) fn audit_in(key: &Key) -> Option<u128> {
 /// The key of a session of the page.
 pub(crate) fn session(id: SessionId) -> Key {
     Key::new(ValueKind::Session, id.bits().to_be_bytes().to_vec())
+}
+
+/// The key of a used sign-in at a provider, which matters until then.
+pub(crate) fn sign_in(until: Timestamp, hash: &TokenHash) -> Key {
+    Key::new(ValueKind::SignIn, [&until.millis().to_be_bytes()[..], hash.bytes()].concat())
+}
+
+/// Until when a used sign-in matters.
+pub(crate) fn sign_in_until(key: &Key) -> Option<Timestamp> {
+    key.rest().first_chunk().map(|millis| Timestamp::from_millis(u64::from_be_bytes(*millis)))
 }
 
 /// The key of a portal link.

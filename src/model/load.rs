@@ -152,7 +152,7 @@ pub(crate) fn token(value: &[u8]) -> Result<Token, StoreError> {
 
 /// The session in a stored value; `None` if it cannot be read.
 pub(crate) fn session(value: &[u8]) -> Option<Session> {
-    record::unversioned::<SessionRecord>(value).and_then(SessionRecord::session)
+    SessionRecord::of_value(value).and_then(SessionRecord::session)
 }
 
 /// The portal link in a stored value; `None` if it cannot be read.

@@ -30,6 +30,7 @@ pub(crate) fn of_command(command: &Command) -> Vec<Key> {
         | Command::CancelErased(known, ..) => {
             [ValueKind::Owed, ValueKind::Dead].map(|kind| keys::delivery(kind, known.delivery.id)).into()
         }
+        Command::By(_, Operation::OpenMemberSession(entry, ..)) => vec![keys::sign_in(entry.until, &entry.sign_in)],
         Command::By(..) | Command::TouchSession(..) | Command::ErasureProgress(..) => Vec::new(),
     }
 }

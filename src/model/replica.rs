@@ -33,7 +33,7 @@ pub(crate) const fn is_in_memory(kind: ValueKind) -> bool {
         // The cache of threads compares with the view before it is used.
         ValueKind::Thread | ValueKind::Latest | ValueKind::LatestOf | ValueKind::InOrder | ValueKind::Message => false,
         ValueKind::Group | ValueKind::Call | ValueKind::Producer | ValueKind::Counted | ValueKind::Dead => false,
-        ValueKind::Audit | ValueKind::AuditTerm => false,
+        ValueKind::Audit | ValueKind::AuditTerm | ValueKind::SignIn => false,
         // Known to the process that carries it out.
         ValueKind::FanOut => false,
     }

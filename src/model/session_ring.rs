@@ -30,7 +30,11 @@ struct Entry {
 
 impl Entry {
     fn session(&self) -> Session {
-        Session { seen: Timestamp::from_millis(self.seen.load(Relaxed)), ..self.session.clone() }
+        Session { seen: self.seen(), ..self.session.clone() }
+    }
+
+    fn seen(&self) -> Timestamp {
+        Timestamp::from_millis(self.seen.load(Relaxed))
     }
 
     /// Notes a request; whether that is due to be persisted, which it is for one caller only.
@@ -88,7 +92,7 @@ impl Sessions {
     pub(crate) fn find(&self, hash: &TokenHash, lifetime: Lifetime, now: Timestamp) -> Option<(Session, bool)> {
         let index = self.index();
         let entry = index.find(hash)?;
-        if !entry.session().is_alive(lifetime, now) {
+        if !entry.session.is_alive_since(entry.seen(), lifetime, now) {
             return None;
         }
         let due = entry.touch(now);
@@ -117,12 +121,13 @@ impl Sessions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::session::SignedInBy;
 
     const START: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 
     fn session() -> Session {
-        let (hash, token) = (TokenHash::of("cookie"), TokenHash::of("token"));
-        Session { id: SessionId::from_bits(1), hash, token, company: None, visitor: None, begun: START, seen: START }
+        let (hash, by) = (TokenHash::of("cookie"), SignedInBy::Token(TokenHash::of("token")));
+        Session { id: SessionId::from_bits(1), hash, by, company: None, begun: START, seen: START }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Opening and ending sessions of the page; making, using and revoking portal links.
 //!
-//! What always holds: a link opens one session at most; with a token its sessions and links end, with a link its session;
+//! What always holds: a link, and a sign-in at a provider, opens one session at most; with a token its sessions and links end, with a link its session;
 //! and signing in often ends no session of another token or company.
 
 use std::sync::Arc;
@@ -11,16 +11,19 @@ use crate::core::event::Company;
 use crate::core::hidden::Hidden;
 use crate::core::id::{PortalLinkId, SessionId};
 use crate::core::portal_link::{PortalLink, PortalLinkDraft, PortalLinkText, PortalView};
-use crate::core::session::{Lifetime, Session, Visitor};
+use crate::core::session::{Lifetime, Member, Session, SignedInBy, Visitor};
+use crate::core::time::Timestamp;
 use crate::core::token::{TokenHash, TokenText};
 use crate::model::audit::{self, Audited};
 use crate::model::error::StoreError;
+use crate::model::key::{Key, ValueKind};
+use crate::model::keys;
 use crate::model::lock::lock;
-use crate::model::record::{PortalLinkGone, PortalLinkRecord, Record, SessionEnded, SessionRecord};
+use crate::model::record::{PortalLinkGone, PortalLinkRecord, Record, SessionEnded, SessionRecord, SignInUsed};
 use crate::model::session_ring::Sessions;
 use crate::model::turn::{Turn, random_secret};
 
-/// The maximum number of sessions that a token was signed in with; one more ends the one idle longest.
+/// The maximum number of sessions that a token, or a member, was signed in with; one more ends the one idle longest.
 const MOST_OF_TOKEN: usize = 100;
 /// The maximum number of sessions bound to a company.
 const MOST_OF_COMPANY: usize = 1_000;
@@ -57,6 +60,52 @@ pub struct OpenedSession {
     pub view: PortalView,
 }
 
+/// Somebody who came back from the provider of OpenID Connect, and is allowed in.
+#[derive(Debug, Clone)]
+pub struct MemberEntry {
+    /// Who.
+    pub member: Member,
+    /// The only company that they see, if they are bound to one.
+    pub company: Option<Company>,
+    /// The hash of the sign-in, which opens one session at most.
+    pub sign_in: TokenHash,
+    /// Until when that sign-in might be used.
+    pub until: Timestamp,
+}
+
+/// Opens a session for somebody who came back from the provider. Returns the value of its cookie; `None` if this sign-in
+/// was used before.
+pub(crate) fn open_for_member(
+    turn: &mut Turn<'_>,
+    actor: &Actor,
+    entry: MemberEntry,
+    lifetime: Lifetime,
+) -> Result<Audited<Option<Hidden>>, StoreError> {
+    let MemberEntry { member, company, sign_in, until } = entry;
+    if turn.get(&keys::sign_in(until, &sign_in))?.is_some() {
+        return Ok(Audited::nothing_done(None));
+    }
+    forget_old_sign_ins(turn)?;
+    let (session, cookie) = new_session(turn, SignedInBy::Provider(member.clone()), company);
+    let mut records = room_for(turn, &session, lifetime);
+    records.push(SignInUsed { until: until.millis(), hash: *sign_in.bytes() }.into());
+    records.push(of_session(&session));
+    let deed = deed(Action::SessionBegin, &session).with("issuer", member.issuer).with("subject", member.subject);
+    let deed = deed.with("group", member.group).with("role", member.role.as_str());
+    // Only now its session is known.
+    let actor =
+        Actor { via: actor.via, address: actor.address, ..Actor::session(session.id.to_string(), &member.name) };
+    Ok(audit::write(turn, records, &actor, deed, Some(cookie)))
+}
+
+/// Removes used sign-ins whose time is up. They are in its order.
+fn forget_old_sign_ins(turn: &Turn<'_>) -> Result<(), StoreError> {
+    let oldest = turn.scan(&Key::all(ValueKind::SignIn), None, REMOVED_AT_ONCE)?;
+    let is_over = |key: &Key| keys::sign_in_until(key).is_none_or(|until| until <= turn.now);
+    oldest.into_iter().map(|(key, _)| key).take_while(is_over).for_each(|key| turn.view.remove(key));
+    Ok(())
+}
+
 /// Opens a session for a browser that signed in with `token`, which may be bound to `company`. Returns the value of its
 /// cookie.
 pub(crate) fn open(
@@ -66,7 +115,7 @@ pub(crate) fn open(
     company: Option<Company>,
     lifetime: Lifetime,
 ) -> Audited<Hidden> {
-    let (session, cookie) = new_session(turn, token, company, None);
+    let (session, cookie) = new_session(turn, SignedInBy::Token(token), company);
     let mut records = room_for(turn, &session, lifetime);
     records.push(of_session(&session));
     let deed = deed(Action::SessionBegin, &session);
@@ -75,20 +124,15 @@ pub(crate) fn open(
 
 /// What is recorded of a session.
 fn deed(action: Action, session: &Session) -> Deed {
-    let domain = session.visitor.as_ref().and_then(|visitor| visitor.domain.clone());
+    let domain = session.visitor().and_then(|visitor| visitor.domain.clone());
     Deed { domain, ..Deed::new(action, session.company.clone(), Some(session.id.to_string())) }
 }
 
-fn new_session(
-    turn: &mut Turn<'_>,
-    token: TokenHash,
-    company: Option<Company>,
-    visitor: Option<Visitor>,
-) -> (Session, Hidden) {
+fn new_session(turn: &mut Turn<'_>, by: SignedInBy, company: Option<Company>) -> (Session, Hidden) {
     let cookie = Hidden::new(&TokenText::from_bytes(random_secret()).expose()[TokenText::PREFIX.len()..]);
     let id = SessionId::from_bits(turn.next_id());
     let hash = TokenHash::of(cookie.expose());
-    (Session { id, hash, token, company, visitor, begun: turn.now, seen: turn.now }, cookie)
+    (Session { id, hash, by, company, begun: turn.now, seen: turn.now }, cookie)
 }
 
 /// Removes sessions that are over, and the one idle longest wherever there would be too many.
@@ -103,8 +147,12 @@ fn room_for(turn: &Turn<'_>, new: &Session, lifetime: Lifetime) -> Vec<Record> {
         });
         gone.extend(idle.filter(|_| count >= most).map(|idle| idle.id));
     };
-    if new.visitor.is_none() {
-        make_room(MOST_OF_TOKEN, &|session| session.visitor.is_none() && session.token == new.token);
+    match &new.by {
+        SignedInBy::Token(_) => make_room(MOST_OF_TOKEN, &|session| session.by == new.by),
+        SignedInBy::Provider(Member { issuer, subject, .. }) => make_room(MOST_OF_TOKEN, &|session| {
+            session.member().is_some_and(|other| other.issuer == *issuer && other.subject == *subject)
+        }),
+        SignedInBy::Link { .. } => {}
     }
     if new.company.is_some() {
         make_room(MOST_OF_COMPANY, &|session| session.company == new.company);
@@ -132,7 +180,7 @@ pub(crate) fn end_of_token(turn: &Turn<'_>, token: &TokenHash) -> Vec<Record> {
     let registry = lock(turn.registry);
     let links = registry.portal_links.all().filter(|link| link.token == *token);
     let links = links.map(|link| PortalLinkGone(link.id).into());
-    let sessions = registry.sessions.all().into_iter().filter(|session| session.token == *token);
+    let sessions = registry.sessions.all().into_iter().filter(|session| session.token() == Some(token));
     links.chain(sessions.map(|session| SessionEnded(session.id).into())).collect()
 }
 
@@ -210,13 +258,14 @@ pub(crate) fn use_link(
     };
     let PortalLink { id, role, domain, language, user, .. } = link.clone();
     let visitor = Visitor { link: id, role, domain, language, user };
-    let (session, cookie) = new_session(turn, link.token, Some(link.company.clone()), Some(visitor));
+    let by = SignedInBy::Link { maker: link.token, visitor };
+    let (session, cookie) = new_session(turn, by, Some(link.company.clone()));
     let mut records = room_for(turn, &session, lifetime);
     let view = link.view;
     records.push(of_link(&PortalLink { used: true, ..link }));
     records.push(of_session(&session));
     let deed = deed(Action::SessionBegin, &session).with("link", id.to_string());
-    let user = session.visitor.as_ref().and_then(|visitor| visitor.user.as_deref()).unwrap_or_default();
+    let user = session.visitor().and_then(|visitor| visitor.user.as_deref()).unwrap_or_default();
     // Only now it is known who came.
     let actor = Actor { via: actor.via, address: actor.address, ..Actor::portal(session.id.to_string(), user) };
     let opened = PortalLinkUse::Opened(Box::new(OpenedSession { session, cookie, view }));
@@ -228,13 +277,14 @@ pub(crate) fn revoke_link(turn: &mut Turn<'_>, actor: &Actor, id: PortalLinkId) 
     let link = lock(turn.registry).portal_links.get(id.bits()).cloned();
     let known = link.is_some();
     let sessions = sessions(turn).all();
-    let opened = sessions.iter().find(|session| session.visitor.as_ref().is_some_and(|visitor| visitor.link == id));
+    let came_by = |session: &&Session| session.visitor().is_some_and(|visitor| visitor.link == id);
+    let opened = sessions.iter().find(came_by);
     let company = link.as_ref().map(|link| link.company.clone());
     let company = company.or_else(|| opened.and_then(|session| session.company.clone()));
-    let domain = opened.and_then(|session| session.visitor.as_ref()).and_then(|visitor| visitor.domain.clone());
+    let domain = opened.and_then(Session::visitor).and_then(|visitor| visitor.domain.clone());
     let domain = link.and_then(|link| link.domain).or(domain);
-    let of_link = sessions.iter().filter(|session| session.visitor.as_ref().is_some_and(|visitor| visitor.link == id));
-    let mut records: Vec<Record> = of_link.map(|session| SessionEnded(session.id).into()).collect();
+    let mut records: Vec<Record> =
+        sessions.iter().filter(came_by).map(|session| SessionEnded(session.id).into()).collect();
     if !known && records.is_empty() {
         return Err(StoreError::NotFound);
     }
@@ -307,9 +357,9 @@ mod tests {
         let (link, text) = link(&mut engine, settings, "t").unwrap();
         let OpenedSession { session, cookie, view } = opened(&mut engine, &text);
         assert_eq!((session.company.as_ref().unwrap().as_str(), view), ("acme", PortalView::Logs));
-        let visitor = session.visitor.unwrap();
+        let visitor = session.visitor().unwrap();
         assert_eq!((visitor.link, visitor.role, visitor.user.as_deref()), (link.id, Role::Read, Some("Dana")));
-        assert_eq!(visitor.domain.unwrap().as_str(), "www.acme.example");
+        assert_eq!(visitor.domain.as_ref().unwrap().as_str(), "www.acme.example");
         assert!(lives(&engine, &TokenHash::of(cookie.expose())));
         assert!(matches!(used(&mut engine, &text), PortalLinkUse::Used));
         assert_eq!(count(&engine), 1);
@@ -383,6 +433,52 @@ mod tests {
             open_one(&mut engine, "t", None);
         }
         assert!(count(&engine) < 30, "{}", count(&engine));
+    }
+
+    fn entry(engine: &InMemory, subject: &str, sign_in: &str) -> MemberEntry {
+        let text = str::to_owned;
+        let (issuer, subject, name) = (text("https://login.example"), text(subject), text("dana@acme.example"));
+        let member = Member { issuer, subject, name, group: text("ops"), role: Role::Admin };
+        let until = engine.now.plus(Duration::from_secs(600));
+        MemberEntry { member, company: None, sign_in: TokenHash::of(sign_in), until }
+    }
+
+    fn came_back(engine: &mut InMemory, entry: &MemberEntry) -> Option<TokenHash> {
+        let opened = engine.decide(|turn| open_for_member(turn, &anyone(), entry.clone(), LIFETIME)).0;
+        opened.unwrap().answer().map(|cookie| TokenHash::of(cookie.expose()))
+    }
+
+    #[test]
+    fn a_sign_in_at_the_provider_opens_one_session_even_when_that_has_ended() {
+        let mut engine = InMemory::new();
+        let first = entry(&engine, "7", "a");
+        let cookie = came_back(&mut engine, &first).unwrap();
+        assert!(lives(&engine, &cookie) && came_back(&mut engine, &first).is_none());
+        let id = lock(&engine.registry).sessions.all()[0].id;
+        engine.decide(|turn| end(turn, &anyone(), id)).0.unwrap();
+        assert!(came_back(&mut engine, &first).is_none() && count(&engine) == 0);
+        // What is remembered goes when its time is up: nobody comes back with it any more.
+        engine.now = engine.now.plus(Duration::from_secs(600));
+        let second = entry(&engine, "7", "b");
+        came_back(&mut engine, &second).unwrap();
+        let left = engine.view.all();
+        let left: Vec<_> = left.keys().filter(|key| key.kind() == ValueKind::SignIn).cloned().collect();
+        assert_eq!(left, [keys::sign_in(second.until, &second.sign_in)]);
+    }
+
+    #[test]
+    fn signing_in_often_at_the_provider_evicts_only_sessions_of_the_same_member() {
+        let mut engine = InMemory::new();
+        let (admin, other) = (open_one(&mut engine, "admin", None), entry(&engine, "8", "other"));
+        let other = came_back(&mut engine, &other).unwrap();
+        let mut all = Vec::new();
+        for number in 0..=MOST_OF_TOKEN {
+            engine.now = engine.now.plus(Duration::from_millis(1));
+            let entry = entry(&engine, "7", &number.to_string());
+            all.push(came_back(&mut engine, &entry).unwrap());
+        }
+        assert!(!lives(&engine, &all[0]) && lives(&engine, &all[1]), "the one idle longest goes");
+        assert!(lives(&engine, &admin) && lives(&engine, &other));
     }
 
     #[test]

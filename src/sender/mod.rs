@@ -5,8 +5,9 @@
 //! - [`pool`]: the threads on which attempts block.
 //! - [`probe`]: a test POST, and the plain-language description of an attempt's result (`words`).
 //! - [`handshake`]: whether a receiver's certificate is trusted.
+//! - [`fetch`]: one exchange that is no attempt.
 //!
-//! Below these: `attempt` (one bounded exchange), `agents` (one ureq agent per receiver), `wire`, `stream` and
+//! Below these: `attempt` (one bounded exchange), `exchange` (one of another kind), `agents` (one ureq agent per receiver), `wire`, `stream` and
 //! `buffers` (connections under ureq), `head` (of responses), `content` (encoded bodies), `tls` and `verifier`
 //! (trust), `tokens` (by which receivers are signed in to), `diagnosis` (TLS without common parameters), `tunnel`
 //! (through a proxy), `resolver` (names, with the address guard), `marks` (time and phases of the current thread's
@@ -19,7 +20,9 @@ mod attempt;
 mod buffers;
 mod content;
 mod diagnosis;
+mod exchange;
 mod failure;
+pub mod fetch;
 pub mod handshake;
 mod head;
 mod marks;

@@ -397,4 +397,5 @@ fn a_probe_reports_all_phases_and_what_to_do() {
 mod answers;
 mod cost;
 mod failures;
+mod fetches;
 mod handshakes;

@@ -8,11 +8,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ureq::http::Uri;
+use ureq::http::{Request, Response, Uri};
 use url::{Host, Url};
 
 use super::agents::{Agents, Pair};
 use super::attempt::{self, Limits};
+use super::exchange::exchange;
 use super::failure::Failure;
 use super::marks;
 use super::resolver::Resolver;
@@ -191,6 +192,20 @@ impl Transport {
             }
             Err(bad) => failed(unusable(bad), begin.elapsed()),
         }
+    }
+
+    /// One exchange that is no attempt: see [`fetch`](super::fetch::fetch).
+    pub(super) fn fetch(
+        &self,
+        request: Request<Vec<u8>>,
+        limit: Duration,
+        most: usize,
+    ) -> Result<Response<Vec<u8>>, Failure> {
+        self.target(&request.uri().to_string())?;
+        let limits = Limits { whole: limit.min(LONGEST), connect: self.connect_timeout.min(limit) };
+        let lone = self.agents.lone(None).map_err(unusable)?;
+        catch_unwind(AssertUnwindSafe(|| exchange(&lone, request, limits, most)))
+            .unwrap_or_else(|_| Err(Failure::new(Fault::Internal, "a bug in Hookswitch ended the request")))
     }
 
     /// Closes the connections of receivers that were not called for a while. Calls do that as well; this is for when

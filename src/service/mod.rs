@@ -1,9 +1,10 @@
 //! Process services: signals, systemd's protocols, the data directory's lock, the admin token, the key file, the
-//! file with the database's URL, the limit of open files.
+//! file with the database's URL, that with the secret of a client of OpenID Connect, the limit of open files.
 //!
 //! Knows nothing about the daemon's work: it gets callbacks. Nothing here ends the process, except a second signal.
 
 mod admin_token;
+mod client_secret_file;
 mod data_dir;
 mod key_file;
 mod open_files;
@@ -13,6 +14,7 @@ mod systemd;
 mod url_file;
 
 pub use self::admin_token::{AdminToken, TokenError};
+pub use self::client_secret_file::{ClientSecretError, ClientSecretFile};
 pub use self::data_dir::{DataDirError, DataDirHold, DataDirLock};
 pub use self::key_file::{KeyFile, KeyFileError};
 pub use self::open_files::{OpenFiles, open_files_limit, raise_open_files_limit};

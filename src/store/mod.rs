@@ -39,7 +39,7 @@ pub use crate::model::known::{KnownDelivery, KnownEvent};
 pub use crate::model::notice::{Committed, StoreEvent};
 pub use crate::model::page::{DeliveryCursor, Page, Reads};
 pub use crate::model::retention::{Reclaim, Rules as Retention};
-pub use crate::model::sessions::{OpenedSession, PortalLinkUse};
+pub use crate::model::sessions::{MemberEntry, OpenedSession, PortalLinkUse};
 pub use crate::model::settings::Settings;
 pub use acting::Acting;
 pub use api::Store;

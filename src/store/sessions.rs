@@ -9,7 +9,7 @@ use crate::core::time::Timestamp;
 use crate::core::token::TokenHash;
 use crate::model::command::{Busy, Command, Operation, Reply};
 use crate::model::lock::lock;
-use crate::model::sessions::PortalLinkUse;
+use crate::model::sessions::{MemberEntry, PortalLinkUse};
 use crate::store::acting::Acting;
 use crate::store::api::Store;
 
@@ -39,7 +39,7 @@ impl Store {
     /// The company of a portal link that is kept, or of the session that it opened.
     pub fn portal_link_company(&self, id: PortalLinkId) -> Option<Company> {
         let link = lock(&self.shared.registry).portal_links.get(id.bits()).map(|link| link.company.clone());
-        let of_link = |session: &Session| session.visitor.as_ref().is_some_and(|visitor| visitor.link == id);
+        let of_link = |session: &Session| session.visitor().is_some_and(|visitor| visitor.link == id);
         link.or_else(|| self.session_ring().all().into_iter().find(of_link)?.company)
     }
 }
@@ -58,6 +58,20 @@ impl Acting {
         reply: Reply<Hidden>,
     ) -> Result<(), Busy> {
         self.push(Operation::OpenSession(token, company, lifetime, reply))
+    }
+
+    /// Opens a session for somebody who came back from the provider of OpenID Connect; the reply has the value of its
+    /// cookie, which is stored nowhere, or `None` if that sign-in was used before.
+    ///
+    /// # Errors
+    /// As [`Store::accept`].
+    pub fn open_member_session(
+        &self,
+        entry: MemberEntry,
+        lifetime: Lifetime,
+        reply: Reply<Option<Hidden>>,
+    ) -> Result<(), Busy> {
+        self.push(Operation::OpenMemberSession(Box::new(entry), lifetime, reply))
     }
 
     /// Ends a session.

@@ -38,6 +38,7 @@ const MODULES: &[Module] = &[
     Module { name: "engine", knows: &["core", "model"] },
     Module { name: "store", knows: &["core", "model", "engine"] },
     Module { name: "sender", knows: &["core"] },
+    Module { name: "oidc", knows: &["core", "sender"] },
     Module { name: "dispatch", knows: &["core", "store", "sender"] },
     Module {
         name: "http",
@@ -46,6 +47,7 @@ const MODULES: &[Module] = &[
             "config",
             "store",
             "texts",
+            "oidc",
             "sender::probe",
             "sender::transport",
             "sender::Transport",
@@ -64,6 +66,7 @@ const MODULES: &[Module] = &[
             "service",
             "store",
             "sender",
+            "oidc",
             "dispatch",
             "http",
             "texts",
@@ -111,6 +114,7 @@ const RESERVED: &[Reserved] = &[
         places: &["src/http/", "src/cli/receiver/"],
         instead: "stay synchronous: a thread and a channel; only `http` and `cli::receiver` are async",
     },
+    Reserved { words: &["openidconnect"], places: &["src/oidc/"], instead: "ask an `oidc::Provider`" },
     Reserved { words: &["lettre"], places: &["src/mail"], instead: "send a `mail::Letter` by `mail::Mailer`" },
     Reserved {
         words: &["fluent_bundle", "fluent_syntax", "unic_langid"],

@@ -104,6 +104,7 @@ export const tests = {
   },
 
   async "owners of a webhook are entered in its form; names that never posted say so"(stage) {
+    await stage.restart({ HOOKSWITCH_ALERTS__SMTP_URL: "smtp://127.0.0.1:1?tls=none", HOOKSWITCH_ALERTS__MAIL_FROM: "hooks@platform.example" });
     await stage.event("call.new", "c-1", {}, "www.acme.example");
     await stage.until("the report", async () => (await stage.api("GET", "/v1/report/calls")).totals.calls === 1);
     const receiver = await stage.receiver();

@@ -72,6 +72,9 @@ fn a_replay_can_be_limited_to_failed_deliveries() {
     let post = |body: Value| daemon.api().post(&replay, &body).expect(202).json();
     assert_eq!(post(json!({"since": "2999-01-01T00:00:00Z", "only": "failed"})), json!({"queued": 0}));
     assert_eq!(post(json!({"since": LONG_AGO, "only": "failed", "events": ["call.missed"]})), json!({"queued": 0}));
+    let counted = json!({"since": LONG_AGO, "only": "failed", "dry_run": true});
+    assert_eq!(daemon.api().post(&replay, &counted).expect(200).json(), json!({"queued": 1}));
+    assert_eq!(daemon.list("/v1/deliveries?state=failed").len(), 1, "counting changes nothing");
     assert_eq!(post(json!({"since": LONG_AGO, "only": "failed"})), json!({"queued": 1}));
     daemon.wait_for_list("/v1/log?status=delivered", 3);
     assert!(daemon.list("/v1/deliveries?state=failed").is_empty());

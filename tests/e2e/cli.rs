@@ -5,6 +5,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::daemon::{Daemon, Exit, hookswitch, run};
+use crate::platform::event;
 use crate::receiver::{Answer, Receiver};
 
 /// Runs a command that talks to `daemon`.
@@ -62,7 +63,73 @@ fn the_first_webhook_on_the_command_line() {
     for wanted in ["200", "call.missed", "delivered"] {
         assert!(table.contains(wanted), "{wanted} in {table}");
     }
-    assert!(table.lines().all(|line| line.chars().count() <= 80), "wider than 80 columns: {table}");
+    for wanted in [id.as_str(), "acme", "SUBSCRIPTION"] {
+        assert!(table.contains(wanted), "nothing is left out in a pipe: {table}");
+    }
+}
+
+#[test]
+fn an_event_its_deliveries_and_attempts_are_shown_sent_again_and_cancelled() {
+    let daemon = Daemon::start();
+    let receiver = Receiver::start(|_| Answer::status(500).body("oops"));
+    let made = daemon.subscribe(&receiver.url("/hook"), json!({}));
+    let event = daemon.accept(&event("call.missed", "c1"))["id"].as_str().unwrap().to_owned();
+    let attempt = daemon.wait_for_list("/v1/log", 1)[0]["id"].as_str().unwrap().to_owned();
+    let shown = talk(&daemon, &["event", "show", &event]).expect(0).stdout;
+    let listed = listed(&talk(&daemon, &["delivery", "list", "-o", "json", "--state", "retrying"]).expect(0));
+    let delivery = listed[0]["id"].as_str().unwrap();
+    for wanted in [event.as_str(), "\"call_id\": \"c1\"", delivery, "retrying", made.id.as_str()] {
+        assert!(shown.contains(wanted), "{wanted} in {shown}");
+    }
+    let events = talk(&daemon, &["event", "list", "--since", "1h", "-o", "csv"]).expect(0).stdout;
+    assert!(events.starts_with("id,accepted_utc,type,company,call\n") && events.contains(&event), "{events}");
+    let shown = talk(&daemon, &["log", "show", &attempt]).expect(0).stdout;
+    for wanted in ["500 after", delivery, "webhook-id: ", "\"type\": \"call.missed\"", "HTTP 500", "oops"] {
+        assert!(shown.contains(wanted), "{wanted} in {shown}");
+    }
+    let again = talk(&daemon, &["delivery", "retry", delivery]).expect(0).stdout;
+    assert!(again.starts_with(delivery), "{again}");
+    receiver.wait_for(2);
+    let ended = talk(&daemon, &["delivery", "cancel", delivery]).expect(0).stdout;
+    assert_eq!(ended, format!("{delivery} is cancelled\n"));
+    for wrong in [["delivery", "retry", "dlv_1"], ["event", "show", "evt_1"], ["log", "show", "att_1"]] {
+        let refused = talk(&daemon, &wrong).expect(1);
+        assert!(
+            refused.stderr.contains(&format!("there is no {}", wrong[0].replace("log", "log entry"))),
+            "{refused:?}"
+        );
+    }
+}
+
+#[test]
+fn unknown_words_and_times_are_refused_before_anything_is_sent() {
+    let daemon = Daemon::start();
+    for (arguments, wanted) in [
+        (&["log", "--status", "faild"][..], "delivered, retrying, failed"),
+        (&["log", "--response", "9999"], "a status code such as 404"),
+        (&["report", "--by", "week"], "agent"),
+        (&["report", "--since", "soon"], "a date such as"),
+        (&["delivery", "list", "--state", "gone"], "cancelled"),
+        (&["subscription", "add", "https://a.example/", "--company", "a", "--events", "*", "--format", "xml"], "form"),
+        (
+            &["subscription", "add", "https://a.example/", "--company", "a", "--events", "*", "--preset", "slak"],
+            "slack",
+        ),
+        (&["portal-link", "create", "--company", "a", "--role", "ingest"], "admin"),
+    ] {
+        let refused = talk(&daemon, arguments).expect(2);
+        assert!(refused.stderr.contains(wanted) && refused.stdout.is_empty(), "{wanted} in {refused:?}");
+    }
+    let refused =
+        talk(&daemon, &["subscription", "add", "ftp://a.example/", "--company", "a", "--events", "*"]).expect(1);
+    assert!(refused.stderr.contains("url: ") && !refused.stderr.contains("422"), "{refused:?}");
+    let mut dated = to(&daemon, &["log", "--since", "2026-11-28"]);
+    dated.env("TZ", "America/Santiago");
+    let dated = run(dated).expect(0);
+    assert!(dated.stderr.contains("--since 2026-11-28 is 2026-11-28T00:00:00-03:00"), "{dated:?}");
+    let mut help = hookswitch();
+    help.args(["help", "--help"]);
+    assert!(run(help).expect(0).stdout.contains("Usage: hookswitch"));
 }
 
 #[test]
@@ -198,7 +265,7 @@ fn messages_are_posted_and_their_thread_is_shown() {
     let list = listed(&talk(&daemon, &["conversations", "--json"]).expect(0));
     assert_eq!(list.iter().map(|thread| &thread["message_count"]).collect::<Vec<_>>(), [&json!(2)], "{list:?}");
     let none = talk(&daemon, &["conversations", "--phone", "+12025550199"]).expect(0).stdout;
-    assert!(none.contains("no such conversations"), "{none}");
+    assert!(none.contains("No conversations match"), "{none}");
     for command in ["conversations", "call"] {
         for (filter, count) in [
             (["--since", "1h"], 1),
@@ -244,6 +311,36 @@ fn a_portal_link_and_its_session_on_the_command_line() {
     assert_eq!(listed(&talk(&daemon, &["session", "list", "--json"]).expect(0)).len(), 0);
     talk(&daemon, &["session", "end", &session]).expect(1);
     talk(&daemon, &["portal-link", "revoke", &of("id")]).expect(0);
-    let refused = talk(&daemon, &["portal-link", "create", "--company", "acme", "--role", "ingest"]).expect(1);
-    assert!(refused.stderr.contains("/role"), "{refused:?}");
+    let refused = talk(&daemon, &["portal-link", "create", "--company", "acme", "--role", "ingest"]).expect(2);
+    assert!(refused.stderr.contains("--role"), "{refused:?}");
+}
+
+#[test]
+fn a_webhook_is_copied_to_domains_on_the_command_line() {
+    let daemon = Daemon::start();
+    let original = daemon.subscribe("http://127.0.0.1:9/hook", json!({"domain": "www.acme.example"}));
+    let line = [
+        "subscription",
+        "copy",
+        &original.id,
+        "--to-domain",
+        "shop.acme.example,b.example",
+        "--to-domain",
+        "c.example",
+    ];
+    let said = talk(&daemon, &line).expect(0).stdout;
+    let copies = daemon.list("/v1/subscriptions");
+    let domains = ["b.example", "c.example", "shop.acme.example"];
+    for domain in domains {
+        let copy = copies.iter().find(|one| one["domain"] == domain).unwrap_or_else(|| panic!("{domain}: {copies:?}"));
+        assert!(said.contains(&format!("{}  {domain}\n", copy["id"].as_str().unwrap())), "{said}");
+        assert!(said.contains(&format!("no event of {domain} was posted yet")), "{said}");
+    }
+    assert_eq!(copies.len(), 4);
+    let again = talk(&daemon, &["subscription", "copy", &original.id, "--to-domain", "c.example"]).expect(1);
+    assert!(again.stderr.contains("c.example"), "{again:?}");
+    let line = ["subscription", "copy", &original.id, "--to-domain", "d.example", "--json"];
+    assert_eq!(talk(&daemon, &line).expect(0).json()["items"][0]["domain"], "d.example");
+    let none = talk(&daemon, &["subscription", "copy", &original.id]).expect(2);
+    assert!(none.stderr.contains("--to-domain"), "{none:?}");
 }

@@ -115,6 +115,34 @@ fn owners_are_told_in_the_language_of_the_page() {
 }
 
 #[test]
+fn an_owner_who_could_be_sent_no_mail_is_refused_with_the_remedy() {
+    let server = MailServer::start(Manner::Willing, Secured::No);
+    let with = plainly(&server);
+    let daemon = with.start();
+    let receiver = Receiver::willing();
+    let told = daemon.subscribe(&receiver.url("/told"), json!({"notify": ["it@acme.example"]}));
+    let untold = daemon.subscribe(&receiver.url("/untold"), json!({"notify": []}));
+    let (_, exit) = daemon.stop();
+    exit.expect(0);
+    let daemon = with.without("alerts.smtp_url").without("alerts.mail_from").without("alerts.mail_to").start();
+    let body = json!({"company": "acme", "url": receiver.url("/"), "events": ["*"], "notify": ["it@acme.example"]});
+    let both = json!({"notify": ["it@acme.example", "boss@acme.example"]});
+    for reply in [
+        daemon.api().post("/v1/subscriptions", &body),
+        daemon.api().patch(&untold.path(), &both),
+        daemon.api().patch(&told.path(), &both),
+    ] {
+        let refused = reply.expect_problem(&[422]);
+        assert_eq!(refused["errors"][0]["pointer"], "/notify", "{refused}");
+        let detail = refused["errors"][0]["detail"].as_str().unwrap();
+        assert!(detail.contains("`smtp_url` and `mail_from` in [alerts]"), "{detail}");
+    }
+    // What is there already may stay, or go.
+    daemon.api().patch(&told.path(), &json!({"notify": ["it@acme.example"], "description": "x"})).expect(200);
+    daemon.api().patch(&told.path(), &json!({"notify": []})).expect(200);
+}
+
+#[test]
 fn a_server_that_hangs_or_refuses_holds_up_nothing_and_is_asked_again() {
     let server = MailServer::start(Manner::Hanging, Secured::No);
     let operator = Receiver::willing();

@@ -50,6 +50,7 @@ mod memory;
 mod messages;
 mod metrics;
 mod moving;
+mod oidc;
 mod ordering;
 mod page;
 mod pause;
@@ -61,6 +62,8 @@ mod postgres;
 mod postgres_retention;
 mod postgres_server;
 mod probe;
+#[path = "../harness/provider.rs"]
+mod provider;
 mod proxy;
 #[path = "../harness/random.rs"]
 mod random;

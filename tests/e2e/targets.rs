@@ -85,6 +85,33 @@ fn a_template_makes_the_body_and_the_log_keeps_what_was_sent() {
 }
 
 #[test]
+fn a_replay_sends_what_the_present_template_makes_with_the_original_ids() {
+    let daemon = Daemon::start();
+    let receiver = Receiver::willing();
+    let made = daemon.subscribe(&receiver.url("/t"), json!({"template": r#"{"old": {{ data.lead_name }}}"#}));
+    let accepted = ["c1", "c2"].map(|call| daemon.accept(&event("call.missed", call))["id"].clone());
+    receiver.wait_for(2);
+    daemon.wait_for_list("/v1/deliveries?state=delivered", 2);
+    let changed = json!({"template": r#"{"new": {{ data.call_id }}}"#, "filter": "data.call_id == 'c3'"});
+    daemon.api().patch(&made.path(), &changed).expect(200);
+    let since = json!({"since": "2020-01-01T00:00:00Z"});
+    let queued = daemon.api().post(&format!("{}/replay", made.path()), &since).expect(202).json();
+    assert_eq!(queued, json!({"queued": 2}), "a filter decides at acceptance only");
+    let requests = receiver.wait_for(4);
+    let again: Vec<_> = requests[2..].iter().map(|one| (json!(one.webhook_id()), one.text())).collect();
+    for (id, wanted) in accepted.iter().zip([r#"{"new": "c1"}"#, r#"{"new": "c2"}"#]) {
+        assert!(again.contains(&(id.clone(), wanted.to_owned())), "{again:?}");
+    }
+    assert!(requests.iter().all(|one| one.is_signed_with(&made.secret)));
+    let entry = eventually("the log to show it", || {
+        let entry = daemon.api().get("/v1/log?call=c1&limit=1").expect(200).json()["entries"][0].clone();
+        if entry["replay"] == true { Ok(entry) } else { Err(entry.to_string()) }
+    });
+    let shown = daemon.api().get(&format!("/v1/log/{}", entry["id"].as_str().unwrap())).expect(200).json();
+    assert_eq!(shown["request"]["body"], r#"{"new": "c1"}"#);
+}
+
+#[test]
 fn a_template_that_fails_is_a_failed_attempt_and_no_event_is_lost_to_it() {
     let home = Home::new().set("retry.initial_delay", "\"200ms\"").set("retry.multiplier", "1");
     let daemon = home.start();

@@ -23,6 +23,12 @@ impl Reply {
         self.message.header(name)
     }
 
+    /// All values of a header.
+    pub(crate) fn headers<'r>(&'r self, name: &'r str) -> impl Iterator<Item = &'r str> {
+        let all = self.message.headers.iter().filter(move |(given, _)| given.eq_ignore_ascii_case(name));
+        all.map(|(_, value)| value.as_str())
+    }
+
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.message.body).into_owned()
     }

@@ -59,11 +59,11 @@ fn a_reply_of_success_is_handed_on_and_the_token_sent() {
 fn problems_are_printed_with_one_fault_per_line() {
     let body = r#"{"status":422,"title":"Not valid","detail":"The body has 2 faults.","errors":[
         {"pointer":"/url","detail":"must be absolute"},{"pointer":"","detail":"is \u001b[31mred"}]}"#;
-    let wanted = "Not valid (422): The body has 2 faults.\n  url: must be absolute\n  the document: is \\u{1b}[31mred";
+    let wanted = "2 values are wrong:\n  url: must be absolute\n  the request: is \\u{1b}[31mred";
     assert_eq!(failure_after(422, body), wanted);
     let one = r#"{"status":422,"title":"Not valid","detail":"`/url` is missing","errors":[
         {"pointer":"/url","detail":"is missing"}]}"#;
-    assert_eq!(failure_after(422, one), "Not valid (422): `/url` is missing");
+    assert_eq!(failure_after(422, one), "url: is missing");
     assert_eq!(failure_after(404, r#"{"status":404,"title":"Not found"}"#), "Not found (404)");
 }
 

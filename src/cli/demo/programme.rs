@@ -128,7 +128,7 @@ fn print_log(out: &mut dyn Write, actors: &[Actor], log: &[Entry]) -> io::Result
     ]);
     for entry in log[..log.len().min(LOG_LINES_MOST)].iter().rev() {
         let actor = actors.iter().find(|actor| actor.subscription == entry.subscription);
-        let [response, created, event, status, attempt, _] = entry.cells();
+        let [response, created, event, status, attempt, ..] = entry.cells();
         let name = actor.map_or("?", |actor| actor.part.name).to_owned();
         table.row([name, response, created, event, status, attempt]);
     }

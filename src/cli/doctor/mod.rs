@@ -10,6 +10,7 @@ mod clock;
 mod database;
 mod disk;
 mod names;
+mod provider;
 mod receivers;
 mod secrets;
 mod service;
@@ -34,8 +35,8 @@ use check::{Check, State};
 #[command(after_help = "\
 Looks at the configuration, the data directory, the disk and how fast it
 syncs, the key file, the clock, the limits of open files and of threads, name
-resolution, certificates (the client certificates of webhooks, too), and the
-port or the daemon that answers there. Changes nothing. Run it as the user that
+resolution, certificates (the client certificates of webhooks, too), the
+provider of [page.oidc], and the port or the daemon that answers there. Changes nothing. Run it as the user that
 the daemon runs as, or as root.
 
 With PostgreSQL it looks at the server instead of the directory and the disk:
@@ -138,6 +139,7 @@ impl Doctor {
         let enabled: Vec<_> = known.unwrap_or_default().iter().filter(|subscription| subscription.enabled).collect();
         checks.push(names::check(config, &enabled));
         checks.extend(certificate::checks(config));
+        checks.extend(provider::checks(config));
         checks.extend(receivers::client_certificates(&enabled));
         if self.receivers {
             checks.extend(receivers::handshakes(config, known.map(|_| enabled.as_slice())));

@@ -1,7 +1,8 @@
 use super::*;
 use crate::cli::client::read;
-use crate::cli::table::WIDTH;
+use crate::cli::table::{Layout, WIDTH};
 use crate::cli::text::width;
+use crate::core::time::Timestamp;
 
 fn entry(text: &str) -> Entry {
     read(text).unwrap()
@@ -9,7 +10,7 @@ fn entry(text: &str) -> Entry {
 
 #[test]
 fn entries_are_lines_of_80_columns() {
-    let layout = layout();
+    let layout = Layout::fixed(&COLUMNS, Some(WIDTH));
     let cases = [
         (
             r#"{"id":"att_1","created":"2026-11-23T09:30:00.123Z","event":"call.smsfollowup","status":"delivered","response":200,"error":null,"duration_ms":12,"attempt":1}"#,
@@ -41,9 +42,9 @@ fn entries_are_lines_of_80_columns() {
 
 #[test]
 fn only_filters_that_were_given_are_sent() {
-    let now = Timestamp::ZERO;
-    assert_eq!(Filter::default().parameters(now), Ok(Vec::new()));
+    let here = Here::utc(Timestamp::ZERO);
+    assert_eq!(Filter::default().parameters(&here), Ok(Vec::new()));
     let filter = Filter { status: Some("failed".to_owned()), test: Some(false), ..Filter::default() };
     let wanted = [("status", "failed".to_owned()), ("test", "false".to_owned())];
-    assert_eq!(filter.parameters(now).unwrap(), wanted);
+    assert_eq!(filter.parameters(&here).unwrap(), wanted);
 }

@@ -1,7 +1,6 @@
 //! `subscription replay` and `subscription discard`: a webhook's queue as a whole.
 
 use std::io::Write;
-use std::time::SystemTime;
 
 use clap::Args;
 use serde::Deserialize;
@@ -9,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::super::client::{Client, read, subscription_path};
 use super::super::exit::Failure;
-use super::super::time::time;
-use crate::core::time::Timestamp;
+use super::super::text::number_of;
+use super::super::time::Here;
 
 /// Deliver a webhook's events of a time range once more
 #[derive(Debug, Args)]
@@ -20,6 +19,7 @@ receivers recognise what they have had; a few at a time, so that new events
 do not wait behind them.
 
 Examples:
+  hookswitch subscription replay sub_01… --since 24h --dry-run
   hookswitch subscription replay sub_01… --since 24h
   hookswitch subscription replay sub_01… --since 2026-11-23T09:00:00Z \\
       --until 2026-11-23T12:00:00Z --failed --events call.missed")]
@@ -27,7 +27,7 @@ pub(super) struct Replay {
     /// Its id
     id: String,
 
-    /// Accepted from this time on: RFC 3339, or so long ago
+    /// Accepted from this time on: a date, RFC 3339, or 24h ago
     #[arg(long, value_name = "TIME")]
     since: String,
 
@@ -42,6 +42,10 @@ pub(super) struct Replay {
     /// Only what was given up (dead letters)
     #[arg(long)]
     failed: bool,
+
+    /// Only say how many there would be
+    #[arg(long)]
+    dry_run: bool,
 
     /// Print the daemon's reply as JSON
     #[arg(long)]
@@ -76,14 +80,17 @@ struct Cancelled {
 
 impl Replay {
     pub(super) fn run(self, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
-        let now = Timestamp::from(SystemTime::now());
-        let since = time("since", &self.since, now)?;
+        let here = Here::of_machine();
+        let since = here.time("since", &self.since)?;
         let mut body = json!({"since": since, "only": if self.failed { "failed" } else { "all" }});
         if let Some(until) = self.until {
-            body["until"] = Value::String(time("until", &until, now)?);
+            body["until"] = Value::String(here.time("until", &until)?);
         }
         if !self.events.is_empty() {
             body["events"] = json!(self.events);
+        }
+        if self.dry_run {
+            body["dry_run"] = json!(true);
         }
         let reply = client.post(&format!("{}/replay", subscription_path(&self.id)), &body.to_string())?;
         if self.json {
@@ -91,6 +98,7 @@ impl Replay {
         }
         let Queued { queued } = read(&reply)?;
         let message = match queued {
+            _ if self.dry_run => format!("{} would be delivered once more", number_of(queued, "event")),
             1 => "1 delivery is put back into the queue".to_owned(),
             _ => format!("{queued} deliveries are put back into the queue, a few at a time"),
         };

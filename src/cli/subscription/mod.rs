@@ -1,6 +1,7 @@
 //! `subscription …`: the registered webhooks.
 
 mod backlog;
+mod copies;
 mod handshake;
 mod settings;
 
@@ -31,6 +32,7 @@ Examples:
       --events call.missed,call.finished --format form
   hookswitch subscription list --company acme
   hookswitch subscription edit sub_01… --events '*' --timeout-ms 5000
+  hookswitch subscription copy sub_01… --to-domain shop.acme.example
   hookswitch subscription disable sub_01…
   hookswitch subscription replay sub_01… --since 2026-11-23T09:00:00Z
   hookswitch subscription secret sub_01…")]
@@ -50,6 +52,7 @@ enum Command {
     /// Show everything about one webhook
     Show(One),
     Edit(Edit),
+    Copy(copies::Copy),
     Remove(Remove),
     /// Enable a webhook: waiting deliveries follow, in order
     Enable(Named),
@@ -202,6 +205,10 @@ struct Brief {
     disabled_reason: Option<String>,
     #[serde(default)]
     waiting: u64,
+    #[serde(default)]
+    company: String,
+    #[serde(default)]
+    description: String,
 }
 
 impl Subscription {
@@ -212,6 +219,7 @@ impl Subscription {
             Command::List(which) => list(&which, &client, out),
             Command::Show(one) => show(&one, &client, out),
             Command::Edit(command) => command.run(&client, out),
+            Command::Copy(command) => command.run(&client, out),
             Command::Remove(command) => command.run(&client, out),
             Command::Enable(Named { id }) => switch(&client, &id, true, out),
             Command::Disable(Named { id }) => switch(&client, &id, false, out),
@@ -260,18 +268,21 @@ impl Add {
 
 fn list(which: &OfCompany, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
     let columns = [
-        Column::text("ID"),
+        Column::id("ID"),
         Column::elastic("URL"),
         Column::elastic("EVENTS"),
-        Column::text("STATE"),
+        Column::state("STATE"),
         Column::number("WAITING"),
+        Column::text("COMPANY").further(),
+        Column::text("DESCRIPTION").further(),
     ];
     let row = |brief: Brief| {
         let state = if brief.enabled { "enabled" } else { "disabled" };
-        [brief.id, brief.url, brief.events.join(","), state.to_owned(), brief.waiting.to_string()]
+        let waiting = brief.waiting.to_string();
+        [brief.id, brief.url, brief.events.join(","), state.to_owned(), waiting, brief.company, brief.description]
     };
     let none = "There are no subscriptions. Register one with `hookswitch subscription add`.";
-    listing::print(&which.fetch(client, "/v1/subscriptions")?, which.json, columns, row, none, out)
+    listing::print(&which.fetch(client, "/v1/subscriptions")?, which.format, columns, row, none, out)
 }
 
 fn show(One { id, json }: &One, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {

@@ -5,11 +5,17 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
 use serde_json::{Map, Value, json};
 
+use crate::cli::choice::{among_or_none, one_of};
 use crate::cli::exit::Failure;
 use crate::cli::probe::HeaderArg;
+use crate::core::event::Source;
+use crate::core::preset::Preset;
+use crate::core::subscription::{Format, Layout, Nested, Ordering};
+use crate::core::success::Success;
+use crate::core::target::Signatures;
 
 /// The options.
 #[derive(Debug, Default, Args)]
@@ -19,23 +25,23 @@ pub(super) struct Settings {
     domain: Option<String>,
 
     /// Only from these: widget,lead_connect,api
-    #[arg(long, value_name = "SOURCES")]
-    sources: Option<String>,
+    #[arg(long, value_name = "SOURCES", value_delimiter = ',', value_parser = sources(), hide_possible_values = true)]
+    sources: Option<Vec<String>>,
 
     /// json (default) or form
-    #[arg(long)]
+    #[arg(long, value_parser = one_of!(Format), hide_possible_values = true)]
     format: Option<String>,
 
     /// envelope (default), flat or cloudevents
-    #[arg(long)]
+    #[arg(long, value_parser = one_of!(Layout), hide_possible_values = true)]
     layout: Option<String>,
 
     /// Lists in a form: brackets (default) or json
-    #[arg(long)]
+    #[arg(long, value_parser = one_of!(Nested), hide_possible_values = true)]
     nested: Option<String>,
 
     /// A body for slack, teams, google_chat …
-    #[arg(long)]
+    #[arg(long, value_parser = presets(), hide_possible_values = true)]
     preset: Option<String>,
 
     /// A file with a template of the body
@@ -51,7 +57,7 @@ pub(super) struct Settings {
     filter: Option<String>,
 
     /// What counts: 2xx (default) or 2xx_3xx
-    #[arg(long)]
+    #[arg(long, value_parser = one_of!(Success), hide_possible_values = true)]
     success: Option<String>,
 
     /// A text that the answer must contain
@@ -63,7 +69,7 @@ pub(super) struct Settings {
     auth_file: Option<PathBuf>,
 
     /// Signatures: v1 (default), v1a or both
-    #[arg(long)]
+    #[arg(long, value_parser = one_of!(Signatures), hide_possible_values = true)]
     signature: Option<String>,
 
     /// Free text
@@ -95,7 +101,7 @@ pub(super) struct Settings {
     rate_per_second: Option<String>,
 
     /// call (in order per call) or none
-    #[arg(long)]
+    #[arg(long, value_parser = one_of!(Ordering), hide_possible_values = true)]
     ordering: Option<String>,
 
     /// Drop older ones: call.new=10m; repeatable
@@ -145,8 +151,7 @@ impl Settings {
             put("auth", auth(file)?);
         }
         if let Some(sources) = &self.sources {
-            let list: Vec<&str> = sources.split(',').map(str::trim).filter(|source| !source.is_empty()).collect();
-            put("sources", json!(list));
+            put("sources", json!(sources.iter().filter(|source| !source.is_empty()).collect::<Vec<_>>()));
         }
         if let Some(addresses) = &self.notify {
             let list: Vec<&str> = addresses.split(',').map(str::trim).filter(|address| !address.is_empty()).collect();
@@ -198,6 +203,16 @@ impl Settings {
         };
         pairs.map(read).collect()
     }
+}
+
+/// A preset, or nothing.
+fn presets() -> PossibleValuesParser {
+    among_or_none(Preset::ALL.iter().map(|preset| preset.as_str()))
+}
+
+/// A source, or nothing: those of all. `ilr` is an older name of one.
+fn sources() -> PossibleValuesParser {
+    among_or_none(Source::ALL.iter().map(|source| source.as_str()).chain(["ilr"]))
 }
 
 /// Parses a file name. Clap's own parser of paths refuses an empty one, which removes the setting here.
@@ -253,7 +268,7 @@ mod tests {
         let given = |text: &str| Some(text.to_owned());
         let settings = Settings {
             domain: given(""),
-            sources: given("widget, api"),
+            sources: Some(vec!["widget".to_owned(), "api".to_owned()]),
             notify: given("it@acme.example, ops@acme.example"),
             nested: given("json"),
             timeout_ms: given("5000"),

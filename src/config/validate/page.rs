@@ -1,4 +1,4 @@
-//! `[page]`: where the page is found, who may embed it, and how it looks.
+//! `[page]`: where the page is found, who may embed it, how it looks, and where people sign in.
 
 use url::{Host, Url};
 
@@ -30,7 +30,9 @@ impl Check {
         if name.is_empty() || name.chars().count() > NAME_MOST || name.chars().any(char::is_control) {
             self.fault("page.name", format!("must have 1 to {NAME_MOST} characters on one line"));
         }
+        let oidc = self.oidc(&page.oidc, url.as_deref(), page.url.is_some());
         Page {
+            oidc,
             url,
             session: Lifetime { idle: idle.min(total), total },
             frame_ancestors,

@@ -6,6 +6,7 @@ use super::super::event::{CallId, ProducerId};
 use super::super::fingerprint::Fingerprint;
 use super::super::id::{ConversationId, EventId, MessageId};
 use super::super::json::quote;
+use super::super::long_members::LongMembers;
 use super::super::time::Timestamp;
 use super::media::as_member;
 use super::{Lead, Message};
@@ -111,9 +112,10 @@ pub struct FollowUp<'f> {
 
 impl FollowUp<'_> {
     /// The event's `data`, of at most `most` bytes (unless the lead's message alone is longer): the oldest messages
-    /// of the history are omitted if necessary.
-    pub fn data(&self, most: usize) -> String {
+    /// of the history are omitted if necessary. With the place of its history.
+    pub fn data(&self, most: usize) -> (String, LongMembers) {
         let mut data = self.beginning();
+        let begins = data.len() - 1;
         let end = format!(r#"],"message_count":{},"created":"{}"}}"#, self.count, self.created);
         const TRUNCATED: &str = r#","conversation_truncated":true"#;
         let mut room = most.saturating_sub(data.len() + end.len() + TRUNCATED.len());
@@ -130,6 +132,8 @@ impl FollowUp<'_> {
             }
             data.push_str(&line.json);
         }
+        // With its brackets.
+        let long = LongMembers::one(begins..data.len() + 1);
         let shown = (lines.len() - first) as u64;
         if shown < self.count {
             let (list, rest) = end.split_at(1);
@@ -139,7 +143,7 @@ impl FollowUp<'_> {
         } else {
             data.push_str(&end);
         }
-        data
+        (data, long)
     }
 
     /// Everything before the first line of the history.

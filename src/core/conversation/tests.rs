@@ -143,7 +143,7 @@ fn message(id: u128, sent_at: u64, body: &str) -> Message {
 fn raised(history: &History, newest: &Message, count: u64, most: usize) -> (Value, usize) {
     let call = CallId::parse("c1").unwrap();
     let conversation = ConversationId::from_bits(1);
-    let data = FollowUp { call: &call, conversation, message: newest, history, count, created: NOW }.data(most);
+    let data = FollowUp { call: &call, conversation, message: newest, history, count, created: NOW }.data(most).0;
     (serde_json::from_str(&data).unwrap_or_else(|error| panic!("{error}: {data}")), data.len())
 }
 

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use super::facts::Facts;
 use super::parse::{Arithmetic, Check, Comparison, Constant, Function, Member, Node};
-use super::value::{Value, find, number};
+use super::value::{Value, number};
 use crate::core::json;
 
 /// Maximum bytes of text that an expression puts together.
@@ -25,10 +25,7 @@ pub(super) fn value<'v>(node: &'v Node, facts: &'v Facts<'_>) -> Result<Value<'v
             Constant::Text(text) => Value::Text(text.as_str().into()),
         },
         Node::Member(member) => self::member(*member, facts),
-        Node::Attribute(of, name) => match of.as_ref() {
-            Node::Member(Member::Data) => find(facts.data(), name),
-            of => value(of, facts)?.member(name),
-        },
+        Node::Attribute(of, name) => value(of, facts)?.member(name),
         Node::Item(of, index) => match value(index, facts)? {
             Value::Text(name) => value(of, facts)?.member(&name),
             Value::Whole(index) => value(of, facts)?.item(index),

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 
 use serde_json::value::RawValue;
 
+use super::facts::Members;
 use crate::core::json::{self, Kind};
 
 /// A value.
@@ -20,7 +21,7 @@ pub(super) enum Value<'v> {
     /// A list or an object of the event.
     Document(&'v RawValue),
     /// The members of `data`.
-    Data(&'v [(String, &'v RawValue)]),
+    Data(Members<'v>),
     /// A list in the expression.
     List(Vec<Value<'v>>),
 }
@@ -48,7 +49,7 @@ impl<'v> Value<'v> {
             Self::Float(number) => *number != 0.0,
             Self::Text(text) => !text.is_empty(),
             Self::Document(raw) => length(raw) != Some(0),
-            Self::Data(members) => !members.is_empty(),
+            Self::Data(members) => members.len() > 0,
             Self::List(items) => !items.is_empty(),
         }
     }
@@ -101,7 +102,7 @@ impl<'v> Value<'v> {
     /// A member of it, or an item.
     pub(super) fn member(&self, name: &str) -> Value<'v> {
         match self {
-            Self::Data(members) => find(members, name),
+            Self::Data(members) => members.find(name).map_or(Value::Missing, Value::of),
             Self::Document(raw) if Kind::of(raw) == Kind::Object => {
                 let members = json::members(raw).unwrap_or_default();
                 members.into_iter().find(|(member, _)| member == name).map_or(Value::Missing, |(_, raw)| Value::of(raw))
@@ -147,10 +148,6 @@ impl<'v> Value<'v> {
             Self::Data(_) | Self::List(_) => "".into(),
         }
     }
-}
-
-pub(super) fn find<'v>(members: &[(String, &'v RawValue)], name: &str) -> Value<'v> {
-    members.iter().find(|(member, _)| member == name).map_or(Value::Missing, |(_, raw)| Value::of(raw))
 }
 
 /// A string without a copy, where it has no escapes.

@@ -13,6 +13,7 @@
 mod block;
 mod database;
 mod filter;
+mod heads;
 mod manifest;
 mod memtable;
 mod merge;
@@ -36,6 +37,7 @@ use crate::model::record;
 use crate::model::view::{Pairs, View, ViewMut};
 
 use self::database::StoredPairs;
+use self::heads::Heads;
 use self::manifest::Manifest;
 use self::memtable::{Memtable, Pair, Range};
 use self::merge::{Merged, Source, Writing};
@@ -66,10 +68,21 @@ struct Layers {
     runs: Arc<Vec<Arc<Run>>>,
 }
 
+impl Layers {
+    /// The changes of a range, in the order named by `first` (see [`Merged`]).
+    fn read<'l>(&'l self, db: &'l sled::Db, range: Range<'l>, first: Ordering) -> Merged<'l> {
+        let pending = [Some(&self.active), self.immutable.as_deref()].into_iter().flatten();
+        let memtables = pending.map(move |memtable| in_order(memtable.range(range), first));
+        let runs = self.runs.iter().map(move |run| in_order(run.range(db, range), first));
+        Merged::new(memtables.chain(runs), first)
+    }
+}
+
 /// The state database.
 pub(crate) struct Kv {
     db: sled::Db,
     layers: RwLock<Layers>,
+    heads: Heads,
     /// Tracks how far the state is ahead of the WAL.
     barrier: Arc<CommitBarrier>,
     /// Held while sled is written.
@@ -98,6 +111,7 @@ impl Kv {
         let kv = Self {
             db,
             layers: RwLock::new(layers),
+            heads: Heads::default(),
             barrier: Arc::default(),
             writing: Mutex::new(Writing { next: manifest.next, ..Writing::default() }),
             live: false.into(),
@@ -130,49 +144,52 @@ impl Kv {
 
     /// Up to `most` pairs whose keys begin with `prefix` and follow `after`, ascending.
     pub(crate) fn scan(&self, prefix: &[u8], after: Option<&[u8]>, most: usize) -> Result<StoredPairs, StateError> {
-        let range = (after.map_or(Bound::Included(prefix), Bound::Excluded), Bound::Unbounded);
-        self.read(range, Ordering::Less, |key| key.starts_with(prefix), most)
-    }
-
-    /// Up to `most` pairs whose keys begin with `prefix` and precede `below`, descending.
-    pub(crate) fn scan_down(&self, prefix: &[u8], below: &[u8], most: usize) -> Result<StoredPairs, StateError> {
-        let range = (Bound::Included(prefix), Bound::Excluded(below));
-        self.read(range, Ordering::Greater, |_| true, most)
-    }
-
-    /// Up to `most` pairs of a range, in the order named by `first` (see [`Merged`]), until `inside` fails.
-    fn read(
-        &self,
-        range: Range<'_>,
-        first: Ordering,
-        inside: impl Fn(&[u8]) -> bool,
-        most: usize,
-    ) -> Result<StoredPairs, StateError> {
         let layers = self.layers();
-        let pending = [Some(&layers.active), layers.immutable.as_deref()].into_iter().flatten();
-        let memtables = pending.map(|memtable| in_order(memtable.range(range), first));
-        let runs = layers.runs.iter().map(|run| in_order(run.range(&self.db, range), first));
-        let mut found = Vec::new();
-        for pair in Merged::new(memtables.chain(runs), first) {
+        let head = self.heads.before(prefix);
+        let start = head.as_deref().max(after);
+        let range = (start.map_or(Bound::Included(prefix), Bound::Excluded), Bound::Unbounded);
+        let (mut found, mut passed, mut last) = (StoredPairs::new(), 0, None);
+        for pair in layers.read(&self.db, range, Ordering::Less) {
             let (key, value) = pair?;
-            if found.len() == most || !inside(&key) {
+            if found.len() == most || !key.starts_with(prefix) {
                 break;
             }
-            found.extend(value.map(|value| (key, value)));
+            match value {
+                Some(value) => found.push((key, value)),
+                None if found.is_empty() => (passed, last) = (passed + 1, Some(key)),
+                None => {}
+            }
+        }
+        // A scan that began elsewhere has not seen the beginning.
+        if let Some(last) = last.filter(|_| after.is_none() || start != after) {
+            self.heads.note(prefix, passed, last);
         }
         Ok(found)
     }
 
+    /// Up to `most` pairs whose keys begin with `prefix` and precede `below`, descending.
+    pub(crate) fn scan_down(&self, prefix: &[u8], below: &[u8], most: usize) -> Result<StoredPairs, StateError> {
+        let layers = self.layers();
+        let pairs = layers.read(&self.db, (Bound::Included(prefix), Bound::Excluded(below)), Ordering::Greater);
+        let set = pairs.filter_map(|pair| pair.map(|(key, value)| Some((key, value?))).transpose());
+        set.take(most).collect()
+    }
+
     /// Sets `key`.
     pub(crate) fn put(&self, key: Vec<u8>, value: Vec<u8>) {
-        debug_assert!(value.len() <= MAX_VALUE, "the caller splits longer values into pieces");
-        self.layers_mut().active.change(key, Some(value), false);
+        self.set(key, value, false);
     }
 
     /// Sets `key`, which never existed before.
     pub(crate) fn put_new(&self, key: Vec<u8>, value: Vec<u8>) {
+        self.set(key, value, self.live.load(Relaxed));
+    }
+
+    fn set(&self, key: Vec<u8>, value: Vec<u8>, fresh: bool) {
         debug_assert!(value.len() <= MAX_VALUE, "the caller splits longer values into pieces");
-        self.layers_mut().active.change(key, Some(value), self.live.load(Relaxed));
+        let mut layers = self.layers_mut();
+        self.heads.give_up(&key);
+        layers.active.change(key, Some(value), fresh);
     }
 
     /// Removes `key`.

@@ -31,6 +31,7 @@ pub(super) const fn value_kind(kind: ValueKind) -> i16 {
         ValueKind::AuditTerm => 31,
         ValueKind::Session => 24,
         ValueKind::PortalLink => 25,
+        ValueKind::SignIn => 26,
     }
 }
 

@@ -11,7 +11,7 @@ use super::paths::target;
 use crate::http::context::RequestContext;
 use crate::http::problem::Problem;
 use crate::http::reply::{Reply, seen_other};
-use crate::http::{origin, request};
+use crate::http::{origin, portal_links, request};
 use crate::texts::{Language, Texts};
 
 /// The cookie of the switch. It says nothing about anybody, and may be the same for all daemons of a host.
@@ -87,7 +87,8 @@ pub(super) async fn switch(context: &RequestContext, request: Request<Incoming>)
     // A frame of another site has only cookies of its own.
     let place = if framed { "SameSite=None; Secure; Partitioned" } else { "SameSite=Lax" };
     let cookie = format!("{COOKIE_NAME}={}; Path=/; Max-Age={COOKIE_AGE}; HttpOnly; {place}", language.tag());
-    let mut reply = seen_other(&target(field("then")));
+    let then = field("then").map(|then| if then == portal_links::PATH { then.to_owned() } else { target(Some(then)) });
+    let mut reply = seen_other(&then.unwrap_or_else(|| target(None)));
     let cookie = HeaderValue::from_str(&cookie).map_err(|_| Problem::internal())?;
     reply.headers_mut().append(SET_COOKIE, cookie);
     Ok(reply)

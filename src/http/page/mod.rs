@@ -13,6 +13,7 @@
 //! coding       gzip, if the browser accepts it
 //! sign_in/     form and session cookie; signing out
 //! portal/      signing in by a portal link
+//! oidc/        signing in at the provider of OpenID Connect
 //! layout/      the common frame, colours and script modules
 //! problem/     the error page
 //! guard        the headers that isolate the page
@@ -48,6 +49,7 @@ mod keys;
 mod language;
 mod localised;
 mod logs;
+mod oidc;
 mod paths;
 mod portal;
 mod recent;
@@ -103,6 +105,8 @@ pub(super) async fn answer(
         View::Language => language::switch(context, request).await?,
         View::Portal if request.method() == Method::POST => portal::enter(context, request).await?,
         View::Portal => portal::show(page, context, &request)?,
+        View::OidcLogin => oidc::begin(page, context, &request).await?,
+        View::OidcCallback => oidc::finish(page, context, &request).await?,
         _ => match signed_in(context, request.headers()) {
             // Who came by a link and is shown in a frame has no token to sign in with.
             None if page.framing.is_some() && origin::is_for_frame(request.headers()) => seen_other(portal_links::PATH),
@@ -164,6 +168,7 @@ async fn shown(view: &View, visit: &Visit) -> Result<Reply, Problem> {
         View::Keys => keys::show(visit).await,
         View::Status => status::show(visit).await,
         View::Home | View::SignIn | View::SignOut | View::Language | View::Portal => Err(Problem::internal()),
+        View::OidcLogin | View::OidcCallback => Err(Problem::internal()),
         View::Asset(_) | View::Logo | View::Accent => Err(Problem::internal()),
     }
 }

@@ -19,6 +19,10 @@ pub(in crate::http) enum View {
     Language,
     /// Takes a portal link.
     Portal,
+    /// Sends a browser to the provider of OpenID Connect.
+    OidcLogin,
+    /// Takes it back.
+    OidcCallback,
     /// A script or style, by index in the table.
     Asset(usize),
     /// The configured logo.
@@ -57,6 +61,8 @@ pub(in crate::http) fn find(path: &str) -> Option<View> {
         ["sign-out"] => View::SignOut,
         ["language"] => View::Language,
         ["portal"] => View::Portal,
+        ["oidc", "login"] => View::OidcLogin,
+        ["oidc", "callback"] => View::OidcCallback,
         ["favicon.ico"] => View::Asset(assets::find("layout", "icon.svg")?),
         ["assets", _version, "brand", "logo"] => View::Logo,
         ["assets", _version, "brand", "accent.css"] => View::Accent,
@@ -125,7 +131,7 @@ impl View {
         let elsewhere = matches!(
             self,
             Self::SignIn | Self::SignOut | Self::Language | Self::Portal | Self::LogExport | Self::ReportExport
-        );
+        ) || matches!(self, Self::OidcLogin | Self::OidcCallback);
         !elsewhere && !matches!(self, Self::Asset(_) | Self::Logo | Self::Accent) && !self.is_for_scripts()
     }
 }

@@ -20,6 +20,7 @@ pub(super) const SOURCES: &[(&str, &str)] = &[
     ("layout.html", include_str!("layout/layout.html")),
     ("parts.html", include_str!("layout/parts.html")),
     ("problem.html", include_str!("problem/problem.html")),
+    ("oidc.html", include_str!("oidc/oidc.html")),
     ("portal.html", include_str!("portal/portal.html")),
     ("sign_in.html", include_str!("sign_in/sign_in.html")),
     ("webhooks.html", include_str!("webhooks/list.html")),

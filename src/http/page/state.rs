@@ -20,6 +20,8 @@ pub(in crate::http) struct Page {
     pub(super) recent: Mutex<Recent>,
     /// Limits how many views are rendered at once.
     pub(super) views: FairLimit,
+    /// What people call the provider at which they may sign in.
+    pub(super) provider: Option<String>,
     /// What all templates are given.
     common: Value,
     /// The header that lets the portal be shown in frames; `None` if it may not.
@@ -32,7 +34,7 @@ pub(super) const VIEWS: usize = 8;
 const WAITING: usize = 64;
 
 impl Page {
-    pub(in crate::http) fn new(settings: &PageSettings) -> Self {
+    pub(in crate::http) fn new(settings: &PageSettings, provider: Option<&str>) -> Self {
         let assets = Assets::new(settings.logo.clone(), settings.accent);
         let common = context! {
             assets => assets.base(),
@@ -49,6 +51,7 @@ impl Page {
             framing: policy(&settings.frame_ancestors),
             recent: Mutex::default(),
             views: FairLimit::new(VIEWS, WAITING),
+            provider: provider.map(str::to_owned),
         }
     }
 

@@ -205,7 +205,7 @@ impl Visit {
             bound => self.access.is_bound(),
             portal => self.is_in_portal(),
             domain => self.access.domain().map(Domain::as_str),
-            user => self.access.visitor().and_then(|visitor| visitor.user.as_deref()),
+            user => self.user(),
             company => self.company(),
             companies => self.companies(),
             // Keeps the selected company in links.
@@ -215,6 +215,12 @@ impl Visit {
         let page = self.page.given(self.spoken, here, more);
         let text = self.page.templates.render(self.spoken.language, name, context! { page => page, ..values })?;
         Ok(html(status, text))
+    }
+
+    /// Who the visitor is, as far as that is known.
+    fn user(&self) -> Option<&str> {
+        let visitor = self.access.visitor().and_then(|visitor| visitor.user.as_deref());
+        visitor.or_else(|| self.access.member().map(|member| member.name.as_str()))
     }
 
     /// The selected company as a parameter that follows `sign`; empty for a token bound to one.

@@ -107,6 +107,8 @@ fn services(store: Store) -> Services {
         store,
         catalogue: Arc::new(Catalogue::new(Vec::new()).unwrap()),
         transport: Arc::new(TransportHandle::new(Transport::new(transport).unwrap())),
+        provider: None,
+        can_mail: Box::new(|| false),
         admin_token: FirstToken::new(TokenHash::of(TOKEN), std::path::Path::new("admin.token")),
         default_ordering: Ordering::Call,
         senders: Box::new(|| Senders { busy: 0, threads: 8 }),

@@ -72,7 +72,7 @@ pub(crate) fn post(turn: &mut Turn<'_>, posted: PreparedMessage) -> Result<Poste
 
 /// The record of the event that `message` raises.
 fn raise(turn: &mut Turn<'_>, id: EventId, message: &Message, thread: &Conversation, key: &Key) -> Record {
-    let data = {
+    let (data, long) = {
         let threads = lock(&turn.carried.threads);
         let empty = CachedThread::default();
         let history = &threads.get(key).unwrap_or(&empty).history;
@@ -93,7 +93,7 @@ fn raise(turn: &mut Turn<'_>, id: EventId, message: &Message, thread: &Conversat
         phone: Some(phone.to_owned()),
         data,
     };
-    let owed = accept::owed_of(turn, &event, &mut HashMap::new());
+    let owed = accept::owed_of(turn, &event, &long, &mut HashMap::new());
     let record = Record::of(id.bits(), Accepted::new(event, &owed));
     turn.carried.expiry.calls.due += 1;
     turn.outcome.tally.accepted += 1;

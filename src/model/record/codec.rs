@@ -114,8 +114,13 @@ pub(crate) fn at(millis: u64) -> Timestamp {
 
 /// Encodes a record as a value of the view: its version, then the record.
 pub(crate) fn versioned(record: &impl Encode) -> Vec<u8> {
+    versioned_as(VERSION, record)
+}
+
+/// The same for a record of another version.
+pub(crate) fn versioned_as(version: u8, record: &impl Encode) -> Vec<u8> {
     let mut value = Vec::with_capacity(FEW);
-    value.push(VERSION);
+    value.push(version);
     encode_into(&mut value, record);
     value
 }

@@ -4,6 +4,7 @@ use bincode::{Decode, Encode};
 
 use crate::core::event::NewEvent;
 use crate::core::id::EventId;
+use crate::core::long_members::LongMembers;
 use crate::core::time::Timestamp;
 use crate::model::error::StoreError;
 use crate::model::keys;
@@ -41,6 +42,8 @@ impl FanOutRecord {
             call: event.call,
             phone: event.phone,
             data: event.data,
+            // Only found again by reading all of it.
+            long: LongMembers::default(),
         })
     }
 }

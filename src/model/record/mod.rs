@@ -46,7 +46,7 @@ pub(crate) use head::Head;
 pub(crate) use kind::{Class, Disposition, Expired, Frame, Kind, Locked, Memory, Registered, Target, Waits};
 pub(crate) use message::{MessageRecord, ThreadGone, ThreadRecord};
 pub(crate) use portal_link::{PortalLinkGone, PortalLinkRecord};
-pub(crate) use session::{SessionEnded, SessionRecord};
+pub(crate) use session::{SessionEnded, SessionRecord, SignInUsed};
 pub(crate) use subscription::SubscriptionRecord;
 pub(crate) use subscription_removed::SubscriptionRemoved;
 pub(crate) use subscription_state::SubscriptionStateRecord;
@@ -136,6 +136,7 @@ records! {
     Erasure(ErasureNoted),
     Session(Box<SessionRecord>),
     SessionEnded(SessionEnded),
+    SignInUsed(SignInUsed),
     PortalLink(Box<PortalLinkRecord>),
     PortalLinkGone(PortalLinkGone),
     Audit(Box<AuditRecord>),
@@ -275,14 +276,16 @@ mod tests {
     fn no_byte_stands_for_two_kinds_and_the_known_ones_stay_as_they_are() {
         let mut all: Vec<u8> = KINDS.iter().flat_map(|kinds| kinds.iter().copied()).collect();
         all.sort_unstable();
-        let known =
-            [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 32, 33, 34, 35, 40, 41];
+        let known = [
+            1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 32, 33, 34, 35, 36, 37,
+            40, 41,
+        ];
         assert_eq!(all, known, "these stand on disks");
         assert_eq!(
             (name(24), name(200), class(26), class(200)),
             ("subscriptions", "others", Class::WithEvent, Class::Other)
         );
         let rights: Vec<u8> = (0..=u8::MAX).filter(|kind| grants_rights(*kind)).collect();
-        assert_eq!(rights, [3, 4, 6, 7, 9, 17, 20, 21, 24, 27, 32, 34, 41]);
+        assert_eq!(rights, [3, 4, 6, 7, 9, 17, 20, 21, 24, 27, 32, 34, 36, 41]);
     }
 }

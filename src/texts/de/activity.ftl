@@ -47,3 +47,4 @@ actor-daemon = Daemon
 via-api = API
 via-cli = Kommandozeile
 via-page = Seite
+action-session-refuse = Anmeldung abgewiesen

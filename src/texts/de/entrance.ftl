@@ -31,3 +31,25 @@ portal-too-many =
         [one] { $seconds } Sekunde
        *[other] { $seconds } Sekunden
     } erneut.
+
+# Signing in at the provider of OpenID Connect
+
+sign-in-with = Mit { $provider } anmelden
+oidc-signed-in = Sie sind angemeldet
+oidc-not-signed-in = Sie sind nicht angemeldet
+oidc-continue = Weiter
+oidc-again = Erneut mit { $provider } versuchen
+oidc-by-token = Mit einem Token anmelden
+oidc-elsewhere = Diese Anmeldung wurde nicht in diesem Browser unter dieser Adresse begonnen, oder darin wurde seitdem eine andere begonnen.
+oidc-late = Sie waren mehr als zehn Minuten fort, daher ist diese Anmeldung abgelaufen.
+oidc-used = Diese Anmeldung wurde bereits verwendet: Jede öffnet die Seite nur einmal.
+oidc-declined = { $provider } hat Sie nicht angemeldet: Sie haben abgelehnt, oder Sie dürfen diese Seite dort nicht nutzen.
+oidc-not-accepted = Die Antwort von { $provider } konnte nicht angenommen werden. Wenn das wieder geschieht, wenden Sie sich an Ihre Administration.
+oidc-token-expired = Die Antwort von { $provider } war bei ihrer Ankunft abgelaufen. Wenn das wieder geschieht, wenden Sie sich an Ihre Administration: Die Uhren könnten abweichen.
+oidc-group = { $provider } kennt Sie, aber keine Ihrer Gruppen darf diese Seite nutzen. Bitten Sie Ihre Administration, Sie einer hinzuzufügen.
+oidc-away = { $provider } ist im Moment nicht erreichbar. Versuchen Sie es in Kürze erneut.
+oidc-too-many =
+    Zu viele Anmeldungen sind fehlgeschlagen. Versuchen Sie es in { $seconds ->
+        [one] { $seconds } Sekunde
+       *[other] { $seconds } Sekunden
+    } erneut.

@@ -47,3 +47,4 @@ actor-daemon = Daemon
 via-api = API
 via-cli = command line
 via-page = page
+action-session-refuse = Sign-in refused

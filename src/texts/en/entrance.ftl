@@ -31,3 +31,25 @@ portal-too-many =
         [one] { $seconds } second
        *[other] { $seconds } seconds
     }.
+
+# Signing in at the provider of OpenID Connect
+
+sign-in-with = Sign in with { $provider }
+oidc-signed-in = You are signed in
+oidc-not-signed-in = You are not signed in
+oidc-continue = Continue
+oidc-again = Try again with { $provider }
+oidc-by-token = Sign in with a token
+oidc-elsewhere = This sign-in was not begun in this browser at this address, or another one was begun in it since.
+oidc-late = You were away for more than ten minutes, so this sign-in has expired.
+oidc-used = This sign-in has been used already: each opens the page once.
+oidc-declined = { $provider } did not sign you in: you declined, or it does not let you use this page.
+oidc-not-accepted = What { $provider } answered could not be accepted. If it happens again, tell your administrator.
+oidc-token-expired = What { $provider } answered had expired when it came. If it happens again, tell your administrator: the clocks may differ.
+oidc-group = { $provider } knows you, but none of your groups may use this page. Ask your administrator to be added to one.
+oidc-away = { $provider } cannot be reached at the moment. Try again in a little while.
+oidc-too-many =
+    Too many sign-ins have failed. Try again in { $seconds ->
+        [one] { $seconds } second
+       *[other] { $seconds } seconds
+    }.

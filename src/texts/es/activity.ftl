@@ -47,3 +47,4 @@ actor-daemon = Daemon
 via-api = API
 via-cli = línea de comandos
 via-page = página
+action-session-refuse = Inicio de sesión rechazado

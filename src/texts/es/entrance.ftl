@@ -31,3 +31,25 @@ portal-too-many =
         [one] { $seconds } segundo
        *[other] { $seconds } segundos
     }.
+
+# Signing in at the provider of OpenID Connect
+
+sign-in-with = Iniciar sesión con { $provider }
+oidc-signed-in = Ha iniciado sesión
+oidc-not-signed-in = No ha iniciado sesión
+oidc-continue = Continuar
+oidc-again = Intentarlo de nuevo con { $provider }
+oidc-by-token = Iniciar sesión con un token
+oidc-elsewhere = Este inicio de sesión no se comenzó en este navegador y en esta dirección, o desde entonces se comenzó otro.
+oidc-late = Han pasado más de diez minutos, por lo que este inicio de sesión ha caducado.
+oidc-used = Este inicio de sesión ya se ha usado: cada uno abre la página una sola vez.
+oidc-declined = { $provider } no inició su sesión: usted la rechazó o no tiene permiso para usar esta página.
+oidc-not-accepted = No se pudo aceptar la respuesta de { $provider }. Si vuelve a ocurrir, avise a su administrador.
+oidc-token-expired = La respuesta de { $provider } había caducado al llegar. Si vuelve a ocurrir, avise a su administrador: los relojes pueden diferir.
+oidc-group = { $provider } le conoce, pero ninguno de sus grupos puede usar esta página. Pida a su administrador que le añada a uno.
+oidc-away = En este momento no se puede conectar con { $provider }. Inténtelo de nuevo dentro de un rato.
+oidc-too-many =
+    Han fallado demasiados inicios de sesión. Inténtelo de nuevo en { $seconds ->
+        [one] { $seconds } segundo
+       *[other] { $seconds } segundos
+    }.

@@ -41,6 +41,7 @@ pub(crate) const fn prefix(kind: ValueKind) -> &'static [u8] {
         ValueKind::Sequence => b"n",
         ValueKind::Token => b"o",
         ValueKind::Session => b"g",
+        ValueKind::SignIn => b"w",
         ValueKind::PortalLink => b"j",
         ValueKind::Owed => b"q",
         ValueKind::Replay => b"r",

@@ -129,6 +129,59 @@ fn many_keys_in_many_runs_read_as_one_map() {
     }
 }
 
+/// Queues that are filled, emptied from their heads, and refilled before them, read as a map does.
+#[test]
+fn a_queue_that_was_emptied_from_its_head_is_read_from_there() {
+    let key = |queue: u8, number: u32| [&[b'q', queue], number.to_be_bytes().as_slice()].concat();
+    let dir = tempfile::tempdir().unwrap();
+    let kv = open(dir.path());
+    kv.go_live();
+    let mut model = BTreeMap::new();
+    let (mut random, mut heads) = (7u32, 0);
+    let mut any = |most: u32| {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (random >> 8) % most
+    };
+    for round in 0..400u32 {
+        let queue = any(2) as u8;
+        match any(4) {
+            0 => {
+                let first = any(5_000);
+                for number in first..first + any(2_000) {
+                    kv.put(key(queue, number), vec![round as u8]);
+                    model.insert(key(queue, number), vec![round as u8]);
+                }
+            }
+            1 => {
+                let most = any(1_500) as usize;
+                let first: Vec<_> =
+                    model.range(key(queue, 0)..key(queue + 1, 0)).take(most).map(|(k, _)| k.clone()).collect();
+                for removed in first {
+                    model.remove(&removed);
+                    kv.remove(removed);
+                }
+            }
+            2 => {
+                kv.put_new(key(queue, 10_000 + round), vec![1]);
+                model.insert(key(queue, 10_000 + round), vec![1]);
+            }
+            _ => kv.checkpoint(&CheckpointMeta::default()).unwrap(),
+        }
+        for prefix in [&[b'q', 0][..], &[b'q', 1], b"q"] {
+            let after = [prefix, &any(3_000).to_be_bytes()].concat();
+            for after in [None, Some(after.as_slice())] {
+                let wanted = model
+                    .iter()
+                    .filter(|(k, _)| k.starts_with(prefix) && after.is_none_or(|after| k.as_slice() > after));
+                let wanted: Vec<_> = wanted.take(3).map(|(k, v)| (k.clone(), v.clone())).collect();
+                assert_eq!(kv.scan(prefix, after, 3).unwrap(), wanted, "round {round}");
+            }
+            heads += u32::from(kv.heads.before(prefix).is_some());
+        }
+    }
+    assert!(heads > 300, "{heads}");
+}
+
 fn is_own(key: &[u8]) -> bool {
     [stored_key::MANIFEST, POSITION].contains(&key)
 }

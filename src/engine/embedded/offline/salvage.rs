@@ -188,6 +188,7 @@ fn is_lost(audit: &Audit, replica: &Replica, key: &[u8], value: &[u8], lost: &mu
         | ValueKind::Sequence
         | ValueKind::Token
         | ValueKind::Session
+        | ValueKind::SignIn
         | ValueKind::PortalLink
         | ValueKind::Replay
         | ValueKind::Subscription

@@ -57,18 +57,24 @@ struct Form<'f> {
 impl Form<'_> {
     fn show(&self, status: StatusCode, refusal: Option<String>) -> Result<Reply, Problem> {
         let then = self.then.map(|text| target(Some(text)));
-        // Switching the language leads back here.
-        let here = form_urlencoded::Serializer::for_suffix("/sign-in?".to_owned(), 9)
-            .extend_pairs(then.iter().map(|then| ("then", then)))
-            .finish();
-        let shared = self.page.given(self.spoken, here.trim_end_matches('?'), context! { signed_in => false });
-        let values = context! { page => shared, then, refusal };
+        // Switching the language leads to where signing in does, and so back here.
+        let here = then.as_deref().unwrap_or("/webhooks");
+        let shared = self.page.given(self.spoken, here, context! { signed_in => false });
+        let provider = self.page.provider.as_ref();
+        let at_provider = provider.map(|name| context! { name, path => oidc_path(then.as_deref()) });
+        let values = context! { page => shared, then, refusal, at_provider };
         Ok(html(status, self.page.templates.render(self.spoken.language, "sign_in.html", values)?))
     }
 
     fn refuse(&self, status: StatusCode, key: &str) -> Result<Reply, Problem> {
         self.show(status, Some(self.spoken.texts().text(key)))
     }
+}
+
+/// The path at which a sign-in at the provider begins, which redirects back to `then`.
+pub(super) fn oidc_path(then: Option<&str>) -> String {
+    let query = |then| form_urlencoded::Serializer::new(String::new()).append_pair("then", then).finish();
+    then.map_or_else(|| "/oidc/login".to_owned(), |then| format!("/oidc/login?{}", query(then)))
 }
 
 /// Processes the form with a token and opens a session.
@@ -119,13 +125,14 @@ pub(super) async fn leave(context: &RequestContext, request: &Request<Incoming>)
         return Err(Problem::forbidden("signing out must be asked for from the page itself").closing());
     }
     let sessions: Vec<Session> = context.sessions_in(headers).collect();
-    let by_link = sessions.iter().any(|session| session.visitor.is_some());
+    let by_link = sessions.iter().any(|session| session.visitor().is_some());
     for session in sessions {
         let id = session.id;
-        let user = session.visitor.as_ref().and_then(|visitor| visitor.user.clone()).unwrap_or_default();
+        let user = session.visitor().and_then(|visitor| visitor.user.clone());
+        let user = user.or_else(|| session.member().map(|member| member.name.clone())).unwrap_or_default();
         let actor = match of_session(&context.services, session) {
             Some(access) => acting::actor(&context.services, &access, Via::Page, Some(peer)),
-            // Its token is gone meanwhile.
+            // Its token, or the rule of its group, is gone meanwhile.
             None => Actor::session(id.to_string(), &user).from(Via::Page, Some(peer)),
         };
         bridge::written(|reply| context.services.store.by(actor).end_session(id, reply)).await?;
