@@ -189,7 +189,7 @@ impl Daemon {
         let writer = writer.map_err(|error| Fatal::new(Cause::Failed, error))?;
         let alerts = Alarms::start(config, &sinks, (store.clone(), transport.clone(), metrics.clone()));
         let alerts = alerts.map_err(|error| Fatal::new(Cause::Failed, error))?;
-        let owners = owners.start(&store, alerts.mailer(), config.page.url.clone());
+        let owners = owners.start(&store, alerts.mailer(), config.page.clone());
         let owners = owners.map_err(|error| Fatal::new(Cause::Failed, format!("no thread for mails: {error}")))?;
         let first = FirstToken::new(token.hash, &token.kept_in);
         let services = services(config, store.clone(), transport.clone(), first, dispatcher.gauge(), failed, metrics);

@@ -24,10 +24,11 @@
 //! | [`sender`] | posting: the only module with ureq (and the command line's client) | core |
 //! | [`oidc`] | signing in by OpenID Connect: the only module with its library | core, sender |
 //! | [`dispatch`] | which delivery is sent when | core, store, sender |
-//! | [`http`] | the API; async, as otherwise only `cli::receiver` is | core, store, config, oidc, the sender's probe |
+//! | [`http`] | the API and the page; async, as otherwise only `cli::receiver` is | core, store, config, oidc, texts, the sender's probe |
 //! | [`service`], [`telemetry`] | being a service: signals, systemd, lock, messages | core, config |
 //! | [`mail`] | sending mails: the only module with lettre | core |
-//! | [`alerts`] | alerts for the operator, and what owners of webhooks are told | core, mail |
+//! | [`alerts`] | alerts for the operator, and what owners of webhooks are told | core, mail, texts |
+//! | [`texts`] | what the page and the mails to owners say, in three languages: the only module with Fluent | nothing else |
 //! | [`metrics`] | counters and timings for Prometheus | core |
 //! | [`daemon`] | start order, stop order, what ends the process | all of the above |
 //! | [`cli`] | the command line; speaks HTTP to a daemon, or starts one | core, config, daemon, [`store::offline`] |
@@ -53,3 +54,4 @@ pub mod sender;
 pub mod service;
 pub mod store;
 pub mod telemetry;
+pub mod texts;

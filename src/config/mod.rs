@@ -26,7 +26,7 @@ pub use self::settings::DEFAULT_DATA_DIR;
 use self::validate::BadKey;
 pub use self::values::{
     AlertUrl, Alerts, Config, Diagnostics, EngineName, Http, Level, Limits, LogFormat, MailSettings, Network, Oidc,
-    OrderingRules, PostgresStore, Retention, SecretSource, Senders, Store, StoreEngine, TlsFiles, UrlSource,
+    OrderingRules, Page, PostgresStore, Retention, SecretSource, Senders, Store, StoreEngine, TlsFiles, UrlSource,
 };
 
 impl Config {

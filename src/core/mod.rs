@@ -36,7 +36,7 @@ pub mod own_headers;
 pub mod path;
 pub mod payload;
 pub mod permission;
-mod phone;
+pub mod phone;
 pub mod portal_link;
 pub mod preset;
 pub mod proxy;

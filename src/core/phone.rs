@@ -5,6 +5,8 @@
 
 /// How a country writes its numbers.
 struct Country {
+    /// Its region (ISO 3166-1).
+    region: &'static str,
     /// Its calling code.
     code: &'static str,
     /// The trunk prefix within the country.
@@ -15,55 +17,91 @@ struct Country {
 }
 
 const fn country(
+    region: &'static str,
     code: &'static str,
     trunk: &'static str,
     plans: &'static [(&'static str, &'static [usize])],
 ) -> Country {
-    Country { code, trunk, plans }
+    Country { region, code, trunk, plans }
 }
 
 /// Longer codes first, where one begins like another.
 const COUNTRIES: [Country; 14] = [
-    country("353", "0", &[("1", &[1, 3, 4]), ("8", &[2, 3, 4]), ("", &[2, 3, 4])]),
-    country("351", "", &[("", &[3, 3, 3])]),
-    country("31", "0", &[("6", &[1, 8]), ("", &[2, 3, 4])]),
-    country("32", "0", &[("4", &[3, 2, 2, 2]), ("2", &[1, 3, 2, 2]), ("", &[2, 2, 2, 2])]),
-    country("33", "0", &[("", &[1, 2, 2, 2, 2])]),
-    country("34", "", &[("", &[3, 3, 3])]),
-    country("39", "", &[("3", &[3, 3, 4]), ("", &[2, 4, 4])]),
-    country("41", "0", &[("", &[2, 3, 2, 2])]),
-    country("43", "0", &[("1", &[1, 4, 9]), ("", &[3, 4, 9])]),
-    country("44", "0", &[("2", &[2, 4, 4]), ("7", &[4, 6]), ("11", &[3, 3, 4]), ("", &[4, 6])]),
-    country("45", "", &[("", &[2, 2, 2, 2])]),
+    country("IE", "353", "0", &[("1", &[1, 3, 4]), ("8", &[2, 3, 4]), ("", &[2, 3, 4])]),
+    country("PT", "351", "", &[("", &[3, 3, 3])]),
+    country("NL", "31", "0", &[("6", &[1, 8]), ("", &[2, 3, 4])]),
+    country("BE", "32", "0", &[("4", &[3, 2, 2, 2]), ("2", &[1, 3, 2, 2]), ("", &[2, 2, 2, 2])]),
+    country("FR", "33", "0", &[("", &[1, 2, 2, 2, 2])]),
+    country("ES", "34", "", &[("", &[3, 3, 3])]),
+    country("IT", "39", "", &[("3", &[3, 3, 4]), ("", &[2, 4, 4])]),
+    country("CH", "41", "0", &[("", &[2, 3, 2, 2])]),
+    country("AT", "43", "0", &[("1", &[1, 4, 9]), ("", &[3, 4, 9])]),
+    country("GB", "44", "0", &[("2", &[2, 4, 4]), ("7", &[4, 6]), ("11", &[3, 3, 4]), ("", &[4, 6])]),
+    country("DK", "45", "", &[("", &[2, 2, 2, 2])]),
     country(
+        "DE",
         "49",
         "0",
         &[("1", &[3, 9]), ("30", &[2, 9]), ("40", &[2, 9]), ("69", &[2, 9]), ("89", &[2, 9]), ("", &[3, 9])],
     ),
-    country("61", "0", &[("4", &[3, 3, 3]), ("", &[1, 4, 4])]),
-    country("64", "0", &[("2", &[2, 3, 9]), ("", &[1, 3, 4])]),
+    country("AU", "61", "0", &[("4", &[3, 3, 3]), ("", &[1, 4, 4])]),
+    country("NZ", "64", "0", &[("2", &[2, 3, 9]), ("", &[1, 3, 4])]),
 ];
+
+/// The regions of North America that most numbers with the code 1 belong to.
+const NORTH_AMERICA: [&str; 2] = ["US", "CA"];
+
+/// A known number, without its calling code.
+enum Parts<'n> {
+    /// Area, exchange and line of the North American plan.
+    NorthAmerican([&'n str; 3]),
+    /// The groups of a number of another country.
+    Of(&'static Country, Vec<&'n str>),
+}
 
 /// A number with its country's code, `+` in front, as it is written within that country; anything else unchanged.
 pub(super) fn national(number: &str) -> String {
-    let digits: String = number.chars().filter(char::is_ascii_digit).collect();
+    let digits = digits(number);
+    match parts(number, &digits) {
+        Some(Parts::NorthAmerican([area, exchange, line])) => format!("({area}) {exchange}-{line}"),
+        Some(Parts::Of(country, groups)) => format!("{}{}", country.trunk, groups.join(" ")),
+        None => number.to_owned(),
+    }
+}
+
+/// The same as somebody in `region` (ISO 3166-1, such as `DE`) writes it: numbers of that region as within it, others with
+/// their calling code (ITU-T E.123). Anything else unchanged.
+pub fn shown(number: &str, region: Option<&str>) -> String {
+    let digits = digits(number);
+    let is_here = |own: &str| region.is_some_and(|region| region.eq_ignore_ascii_case(own));
+    match parts(number, &digits) {
+        Some(Parts::NorthAmerican(groups)) if !NORTH_AMERICA.iter().any(|own| is_here(own)) => {
+            format!("+1 {}", groups.join(" "))
+        }
+        Some(Parts::Of(country, groups)) if !is_here(country.region) => {
+            format!("+{} {}", country.code, groups.join(" "))
+        }
+        Some(_) => national(number),
+        None => number.to_owned(),
+    }
+}
+
+fn digits(number: &str) -> String {
+    number.chars().filter(char::is_ascii_digit).collect()
+}
+
+/// The parts of `number`, whose digits are given, if it is one that is known here.
+fn parts<'n>(number: &str, digits: &'n str) -> Option<Parts<'n>> {
     let plain = number.starts_with('+') && number.chars().all(|c| c.is_ascii_digit() || " +-().".contains(c));
     if !plain || !(8..=15).contains(&digits.len()) {
-        return number.to_owned();
+        return None;
     }
     if let Some(rest) = digits.strip_prefix('1') {
-        return match rest.len() {
-            10 => format!("({}) {}-{}", &rest[..3], &rest[3..6], &rest[6..]),
-            _ => number.to_owned(),
-        };
+        return (rest.len() == 10).then(|| Parts::NorthAmerican([&rest[..3], &rest[3..6], &rest[6..]]));
     }
-    let Some(country) = COUNTRIES.iter().find(|country| digits.starts_with(country.code)) else {
-        return number.to_owned();
-    };
+    let country = COUNTRIES.iter().find(|country| digits.starts_with(country.code))?;
     let rest = &digits[country.code.len()..];
-    let Some((_, groups)) = country.plans.iter().find(|(area, _)| rest.starts_with(area)) else {
-        return number.to_owned();
-    };
+    let (_, groups) = country.plans.iter().find(|(area, _)| rest.starts_with(area))?;
     let (mut parts, mut left) = (Vec::with_capacity(groups.len()), rest);
     for (index, length) in groups.iter().enumerate() {
         let end = if index + 1 == groups.len() { left.len() } else { (*length).min(left.len()) };
@@ -73,7 +111,7 @@ pub(super) fn national(number: &str) -> String {
         }
         left = behind;
     }
-    format!("{}{}", country.trunk, parts.join(" "))
+    Some(Parts::Of(country, parts))
 }
 
 #[cfg(test)]
@@ -98,6 +136,23 @@ mod tests {
             ("+35312345678", "01 234 5678"),
         ] {
             assert_eq!(national(number), wanted);
+        }
+    }
+
+    #[test]
+    fn numbers_of_elsewhere_have_their_calling_code() {
+        for (number, region, wanted) in [
+            ("+15550100123", Some("us"), "(555) 010-0123"),
+            ("+15550100123", Some("CA"), "(555) 010-0123"),
+            ("+15550100123", Some("DE"), "+1 555 010 0123"),
+            ("+15550100123", None, "+1 555 010 0123"),
+            ("+493023125000", Some("DE"), "030 23125000"),
+            ("+493023125000", Some("AT"), "+49 30 23125000"),
+            ("+34912345678", Some("ES"), "912 345 678"),
+            ("+34912345678", Some("MX"), "+34 912 345 678"),
+            ("anonymous", Some("DE"), "anonymous"),
+        ] {
+            assert_eq!(shown(number, region), wanted);
         }
     }
 

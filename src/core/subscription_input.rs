@@ -28,7 +28,7 @@ use super::time::{Timestamp, format_duration, parse_duration};
 /// Maximum characters of a description.
 pub const DESCRIPTION_MOST: usize = 500;
 /// Maximum addresses of owners.
-const NOTIFY_MOST: usize = 10;
+pub const NOTIFY_MOST: usize = 10;
 const EXPIRE_LEAST: Duration = Duration::from_secs(1);
 const EXPIRE_MOST: Duration = Duration::from_secs(365 * 86_400);
 

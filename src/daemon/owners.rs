@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::clock::now;
 use crate::alerts::owners::rules::{Condition, News, Told};
-use crate::alerts::owners::{Case, LastAttempt, Owned, Owners, OwnersCalls, OwnersSink, OwnersSource};
+use crate::alerts::owners::{Answer, Case, LastAttempt, Owned, Owners, OwnersCalls, OwnersSink, OwnersSource};
+use crate::config::Page;
 use crate::core::actor::Actor;
 use crate::core::attempt::LogEntry;
 use crate::core::audit::{Action, Deed};
@@ -18,6 +19,7 @@ use crate::dispatch::{Listener, Notice};
 use crate::mail::MailerHandle;
 use crate::sender::probe;
 use crate::store::{AuditFilter, Health, LogFilter, Store, SubscriptionStatus};
+use crate::texts::Language;
 
 /// A receiver that has failed for this long is failing, however few attempts there were.
 const FAILING_AFTER: Duration = Duration::from_secs(15 * 60);
@@ -65,11 +67,11 @@ impl Beginning {
         })
     }
 
-    /// Starts the thread. `page` is where the page is, if that is configured.
+    /// Starts the thread. `page` says where the page is, and in which language the mails are.
     ///
     /// # Errors
     /// No thread can be created.
-    pub(super) fn start(self, store: &Store, mailer: &MailerHandle, page: Option<String>) -> std::io::Result<Owners> {
+    pub(super) fn start(self, store: &Store, mailer: &MailerHandle, page: Page) -> std::io::Result<Owners> {
         let Self { sink, calls, down } = self;
         let (looked, told, asked, recorded) = (store.clone(), store.clone(), store.clone(), store.clone());
         let (can_mail, mailer) = (mailer.clone(), mailer.clone());
@@ -77,7 +79,7 @@ impl Beginning {
             can_mail: Box::new(move || can_mail.is_set()),
             look: Box::new(move || look(&looked, &down)),
             told: Box::new(move |id| last_told(&told, id)),
-            case: Box::new(move |id| case(&asked, id, page.clone())),
+            case: Box::new(move |id| case(&asked, id, &page)),
             mail: Box::new(move |letter| mailer.send(letter)),
             record: Box::new(move |id, news| record(&recorded, id, news)),
             clock: Box::new(now),
@@ -109,7 +111,7 @@ fn condition(disabled: Option<DisabledReason>, health: Health, is_down: bool, no
     }
 }
 
-fn case(store: &Store, id: SubscriptionId, page: Option<String>) -> Option<Case> {
+fn case(store: &Store, id: SubscriptionId, page: &Page) -> Option<Case> {
     let SubscriptionStatus { subscription, waiting, health } = store.status(id)?;
     if !store.ownership().shards.has(subscription.number) {
         return None;
@@ -124,6 +126,7 @@ fn case(store: &Store, id: SubscriptionId, page: Option<String>) -> Option<Case>
     let last = store.log(&filter, None, 1).ok().and_then(|page| page.items.into_iter().next());
     Some(Case {
         id,
+        language: page.language.as_deref().and_then(Language::of_tag).unwrap_or(Language::English),
         to: subscription.notify.clone(),
         company: subscription.company.as_str().to_owned(),
         url: subscription.url.clone(),
@@ -133,16 +136,15 @@ fn case(store: &Store, id: SubscriptionId, page: Option<String>) -> Option<Case>
         failures: health.failures,
         waiting,
         last: last.as_ref().map(attempt),
-        page,
+        page: page.url.clone(),
     })
 }
 
 fn attempt(entry: &LogEntry) -> LastAttempt {
     let answer = match (entry.response, entry.error) {
-        (Some(status), _) => format!("the status code {status}"),
-        (None, Some(fault)) if entry.error_detail.is_empty() => fault.to_string(),
-        (None, Some(fault)) => format!("{fault}: {}", entry.error_detail),
-        (None, None) => "nothing".to_owned(),
+        (Some(status), _) => Answer::Status(status),
+        (None, Some(fault)) => Answer::Fault(fault.as_str(), entry.error_detail.clone()),
+        (None, None) => Answer::None,
     };
     LastAttempt { at: entry.created, answer, advice: probe::of_entry(entry) }
 }

@@ -6,6 +6,7 @@
 mod code;
 mod files;
 mod package;
+mod texts;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -29,7 +30,8 @@ const MODULES: &[Module] = &[
     Module { name: "config", knows: &["core"] },
     Module { name: "telemetry", knows: &["core", "config"] },
     Module { name: "mail", knows: &["core"] },
-    Module { name: "alerts", knows: &["core", "mail"] },
+    Module { name: "texts", knows: &[] },
+    Module { name: "alerts", knows: &["core", "mail", "texts"] },
     Module { name: "metrics", knows: &["core"] },
     Module { name: "service", knows: &["core"] },
     Module { name: "model", knows: &["core"] },
@@ -44,6 +46,7 @@ const MODULES: &[Module] = &[
             "core",
             "config",
             "store",
+            "texts",
             "oidc",
             "sender::probe",
             "sender::transport",
@@ -66,6 +69,7 @@ const MODULES: &[Module] = &[
             "oidc",
             "dispatch",
             "http",
+            "texts",
         ],
     },
     Module { name: "cli", knows: &["core", "config", "telemetry", "service", "daemon", "store::offline"] },
@@ -112,6 +116,11 @@ const RESERVED: &[Reserved] = &[
     },
     Reserved { words: &["openidconnect"], places: &["src/oidc/"], instead: "ask an `oidc::Provider`" },
     Reserved { words: &["lettre"], places: &["src/mail"], instead: "send a `mail::Letter` by `mail::Mailer`" },
+    Reserved {
+        words: &["fluent_bundle", "fluent_syntax", "unic_langid"],
+        places: &["src/texts/"],
+        instead: "take a text of `texts::Texts` by its key",
+    },
     Reserved {
         words: &["prometheus"],
         places: &["src/metrics"],

@@ -40,11 +40,11 @@ export const tests = {
     const page = await stage.page({ at: "/calls" });
     const rows = page.locator("table.calls tbody tr");
     assert.equal(await rows.count(), 13);
-    await page.getByLabel("Phone number or call id").fill("+1 (202) 555-0102");
-    await page.getByRole("button", { name: "Find" }).click();
+    await page.getByLabel("Phone number or call ID").fill("+1 (202) 555-0102");
+    await page.getByRole("button", { name: "Search" }).click();
     await page.waitForURL(/find=/);
     assert.equal(await rows.count(), 1);
-    await page.getByLabel("Phone number or call id").fill("c-1");
+    await page.getByLabel("Phone number or call ID").fill("c-1");
     await page.keyboard.press("Enter");
     await page.waitForURL(/\/calls\/c-1/);
     const chat = page.getByRole("region", { name: "Messages" });
@@ -62,7 +62,7 @@ export const tests = {
     await page.locator("article.entry").waitFor();
     await page.getByRole("link", { name: "c-1", exact: true }).click();
     await page.waitForURL(/\/calls\/c-1/);
-    await page.getByRole("link", { name: "In the log" }).click();
+    await page.getByRole("link", { name: "Show in the log" }).click();
     await page.waitForURL(/\/logs\?call=c-1/);
     await page.goto(`${stage.url}/calls?find=nobody`);
     await page.getByText("No call found").waitFor();
@@ -77,7 +77,7 @@ export const tests = {
     await sms(stage, "outbound", "Hello?", { call_id: "early" });
     const page = await stage.page({ at: "/calls/early?company=acme" });
     await page.getByText("Hello?").waitFor();
-    await page.getByText("No event of this call was posted yet").waitFor();
+    await page.getByText("No event of this call has been posted yet").waitFor();
     for (const company of ["acme", "globex"]) await stage.api("POST", "/v1/events", { type: "call.new", company, source: "api", data: { call_id: "same", lead_name: company } });
     await page.goto(`${stage.url}/calls/same`);
     await page.getByText("several companies").waitFor();
@@ -97,10 +97,10 @@ export const tests = {
     const page = await stage.page({ at: "/report" });
     const figure = (name) => page.locator(".figures > div").filter({ has: page.getByText(name, { exact: true }) }).locator("dd").first();
     assert.equal(await figure("Calls").textContent(), "13");
-    assert.equal(await figure("Connected").textContent(), "69 %");
+    assert.equal(await figure("Connected").textContent(), "69\u00a0%");
     assert.equal(await figure("Time to claim").textContent(), "10 s");
     // Seven days, those without calls included; each bar is in its place.
-    const chart = page.getByRole("img", { name: /^Calls, connected/ });
+    const chart = page.getByRole("img", { name: /^Calls: connected/ });
     assert.equal(await chart.locator("g").count(), 7);
     assert.deepEqual(await chart.locator(".number-label").allTextContents(), ["4", "6", "3"]);
     assert.equal(await chart.locator("rect.connected").count(), 3);
@@ -108,13 +108,13 @@ export const tests = {
     assert.equal(await page.locator("tbody tr").count(), 3);
     await page.getByRole("link", { name: "Today" }).click();
     await page.waitForURL(/days=1/);
-    await page.getByLabel("Divided by").selectOption("hour");
+    await page.getByLabel("Group by").selectOption("hour");
     await page.waitForURL(/by=hour/);
     await page.getByLabel("Source").selectOption("api");
     await page.waitForURL(/source=api/);
     await page.getByLabel("Domain").fill("www.other.example");
     await page.keyboard.press("Enter");
-    await page.getByText("No calls in this range").waitFor();
+    await page.getByText("No calls in this period").waitFor();
     await page.goto(`${stage.url}/report?days=7`);
     await page.getByLabel("From").fill("2020-01-01T00:00");
     await page.getByRole("button", { name: "Show", exact: true }).last().click();
@@ -151,7 +151,7 @@ export const tests = {
           for (const summary of await page.locator(".timeline summary").all()) await summary.click();
         }
         assert.equal(await page.evaluate("window.hit"), undefined);
-        assert.equal(await page.getByText("That did not work").count(), 0, at);
+        assert.equal(await page.getByText("Something went wrong").count(), 0, at);
         await stage.checkAccessible(page, `${at} with hostile data`);
         assert.equal(await page.locator("main img:not(svg), main script").count(), 0);
         await page.context().close();

@@ -40,7 +40,7 @@ export const tests = {
     await page.getByLabel("Tests").selectOption({ label: "Without tests" });
     await page.waitForURL(/test=false/);
     assert.equal(await rows(page).count(), 2);
-    await page.getByLabel("Lead’s phone").fill("+12025550111");
+    await page.getByLabel("Lead’s phone number").fill("+12025550111");
     await page.locator(".filters").getByRole("button", { name: "Show" }).click();
     await page.waitForURL(/phone=%2B12025550111/);
     assert.equal(await rows(page).count(), 1);
@@ -76,7 +76,7 @@ export const tests = {
     const receiver = await stage.receiver();
     await stage.subscribe(receiver.url);
     const page = await stage.page({ at: "/logs" });
-    await page.getByText("Nothing was sent yet").waitFor();
+    await page.getByText("Nothing sent yet").waitFor();
     await stage.event("call.new", "c-0");
     await rows(page).first().waitFor();
     await page.getByRole("link", { name: "New call" }).click();
@@ -100,7 +100,7 @@ export const tests = {
     await page.waitForURL(/cursor=/);
     assert.equal(await rows(page).count(), 7);
     assert.equal(await page.getByLabel("Live").count(), 0);
-    await page.getByRole("link", { name: "To the newest" }).click();
+    await page.getByRole("link", { name: "Back to the newest" }).click();
     assert.equal(await rows(page).count(), 50);
   },
 
@@ -120,10 +120,10 @@ export const tests = {
     assert.match(await entry.innerText(), /x-trace\s+7f3a/);
     assert.match(await entry.innerText(), /authorization\s+not shown/i);
     assert.ok(!(await page.content()).includes("geheim"));
-    await entry.getByText("As it was sent").first().click();
+    await entry.getByText("As sent", { exact: true }).first().click();
     await entry.getByText("data%5Bcall_id%5D=c-1").waitFor();
     await entry.getByRole("button", { name: "Deliver again" }).click();
-    await page.getByRole("dialog").getByText("arrived already").waitFor();
+    await page.getByRole("dialog").getByText("already arrived").waitFor();
     await stage.checkAccessible(page, "the question before a second delivery");
     await page.getByRole("dialog").getByRole("button", { name: "Deliver again" }).click();
     await entry.getByText("on its way again").waitFor();
@@ -191,7 +191,7 @@ export const tests = {
     await page.keyboard.press("Escape");
     await page.getByRole("button", { name: "Deliver all again" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Deliver all again" }).click();
-    await page.getByText("2 dead letters on the way again.").waitFor();
+    await page.getByText("2 dead letters are on the way again.").waitFor();
     await stage.until("both", () => receiver.requests.length >= before + 2);
     await stage.until("no dead letters", async () => (await stage.api("GET", "/v1/deliveries?state=failed")).items.length === 0);
     await page.reload();

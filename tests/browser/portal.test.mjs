@@ -122,7 +122,7 @@ export const tests = {
     // Opened again, the same link is refused in plain words; the session that it opened is another matter.
     await context.clearCookies();
     await page.goto(`${acme.origin}/again`);
-    await hooks.getByText("used already").waitFor();
+    await hooks.getByText("already been used").waitFor();
     await page.screenshot({ path: join(DOCS, "portal-used.png") });
     assert.ok(!stage.output.includes("hsl_"), "a link stands in the daemon's messages");
     stage.expectNoise(/status of 403/);
@@ -138,7 +138,7 @@ export const tests = {
     const [session] = (await stage.api("GET", "/v1/sessions")).items;
     await stage.api("DELETE", `/v1/sessions/${session.id}`);
     await hooks.getByRole("link", { name: "Logs" }).click();
-    await hooks.getByText("nobody signed in here").waitFor();
+    await hooks.getByText("Nobody is signed in here").waitFor();
     await stage.until("the message", () => page.evaluate(() => window.said.some(([, data]) => data.type === "hookswitch:signed-out")));
   },
 

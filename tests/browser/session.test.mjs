@@ -38,16 +38,16 @@ export const tests = {
   async "tokens are created, shown once and revoked"(stage) {
     const page = await stage.page({ at: "/keys" });
     await page.getByLabel("Description").fill("phone platform");
-    await page.getByLabel("Ends after").fill("soon");
-    await page.getByRole("button", { name: "Make the token" }).click();
+    await page.getByLabel("Expires after").fill("soon");
+    await page.getByRole("button", { name: "Create token" }).click();
     await page.locator('[data-pointer="/expires_in"] .fault').waitFor();
     stage.expectNoise(/status of 422/);
-    await page.getByLabel("Ends after").fill("90d");
-    await page.getByRole("button", { name: "Make the token" }).click();
+    await page.getByLabel("Expires after").fill("90d");
+    await page.getByRole("button", { name: "Create token" }).click();
     const text = await page.locator("#made-token").textContent();
     assert.match(text, /^hsk_/);
     await stage.checkAccessible(page, "a token that was made");
-    await page.getByRole("link", { name: "Done: to the list" }).click();
+    await page.getByRole("link", { name: "Done, show the list" }).click();
     const row = page.getByRole("row").filter({ hasText: "phone platform" });
     await row.waitFor();
     assert.ok(!(await page.content()).includes(text));

@@ -120,12 +120,12 @@ export class Stage {
   }
 
   /** A browser's page; signed in unless `token` is null. */
-  async page({ width = 1440, height = 900, scheme = "light", token = this.token, scripts = true, at = "/webhooks" } = {}) {
+  async page({ width = 1440, height = 900, scheme = "light", token = this.token, scripts = true, locale = "en-GB", at = "/webhooks" } = {}) {
     const context = await (await launched()).newContext({
       viewport: { width, height },
       colorScheme: scheme,
       javaScriptEnabled: scripts,
-      locale: "en-GB",
+      locale,
       timezoneId: "Europe/Berlin",
       reducedMotion: "reduce",
     });

@@ -45,7 +45,7 @@ export const tests = {
     const page = await filled(stage, receiver);
     await page.getByLabel("Body", { exact: true }).selectOption({ label: "Slack" });
     await page.getByText("Incoming WebHooks").waitFor();
-    assert.equal(await page.getByLabel("Each second").inputValue(), "1");
+    assert.equal(await page.getByLabel("Requests per second").inputValue(), "1");
     assert.ok(await page.getByLabel("Form URL Encoded").isHidden());
     await page.getByLabel("Sample event").selectOption({ label: "Missed call" });
     await page.locator("#preview-body").getByText("Missed call from").waitFor();
@@ -98,7 +98,7 @@ export const tests = {
     const receiver = await stage.receiver();
     const page = await filled(stage, receiver);
     await page.getByLabel("Body", { exact: true }).selectOption({ label: "Slack" });
-    await page.getByLabel("Body", { exact: true }).selectOption({ label: "A template of your own" });
+    await page.getByLabel("Body", { exact: true }).selectOption({ label: "Your own template" });
     await page.waitForFunction(() => document.getElementById("template").value.includes("headline"));
     await page.getByLabel("Template", { exact: true }).fill('{"who": {{ data.lead_name|upper }},\n "phone": "{{ data.lead_phone|phone }}"}');
     await page.locator("#preview-body").getByText('"DANA WHITFIELD"').waitFor();
@@ -125,13 +125,13 @@ export const tests = {
     const receiver = await stage.receiver();
     const page = await filled(stage, receiver);
     await page.getByLabel("All events").check();
-    await page.getByText("Only some of them").click();
+    await page.locator("#filter-part > summary").click();
     await page.getByRole("button", { name: "Add a condition" }).click();
     await page.getByLabel("Member of condition 1").fill("data.department");
     await page.getByLabel("Value of condition 1").fill('Sa"les');
     await page.getByRole("button", { name: "Add a condition" }).click();
     await page.getByLabel("Member of condition 2").fill("data.duration");
-    await page.getByLabel("Comparison of condition 2").selectOption({ label: "is more than" });
+    await page.getByLabel("Comparison of condition 2").selectOption({ label: "is greater than" });
     await page.getByLabel("Value of condition 2").fill("60");
     const text = page.getByLabel("As an expression");
     assert.equal(await text.inputValue(), 'data.department == "Sa\\"les" and data.duration|float > 60');
@@ -140,10 +140,10 @@ export const tests = {
     assert.equal(await page.getByLabel("Value of condition 1").inputValue(), 'Sa"les', "they are read from what is stored");
     await text.fill("data.department == ");
     await page.locator("#preview-all").getByText("no expression").waitFor();
-    await page.getByText("more than rows can show").waitFor();
+    await page.getByText("too complex to be shown as rows").waitFor();
     stage.expectNoise(/status of 422/);
     await text.fill('data.department in ["Sales"] or data.x > 1');
-    await page.getByText("more than rows can show").waitFor();
+    await page.getByText("too complex to be shown as rows").waitFor();
     await save(page);
     await stage.event("call.new", "c-1", { department: "Support", x: 0 });
     await stage.event("call.new", "c-2", { x: "wild" });
@@ -156,7 +156,7 @@ export const tests = {
     const receiver = await stage.receiver(({ headers }) => [headers.authorization === "Basic bWU6aHVudGVyMg==" ? 200 : 401, {}, ""]);
     const page = await filled(stage, receiver);
     await page.getByLabel("All events").check();
-    await page.getByLabel("Sign in", { exact: true }).selectOption({ label: "User name and password" });
+    await page.getByLabel("Authentication", { exact: true }).selectOption({ label: "User name and password" });
     await page.getByLabel("User name", { exact: true }).fill("me");
     await page.getByRole("button", { name: "Save" }).click();
     await page.locator('[data-auth="basic"] .fault').getByText("missing").waitFor();
@@ -169,10 +169,10 @@ export const tests = {
     await page.getByRole("button", { name: "Test" }).click();
     await page.locator('[data-outcome="working"]').waitFor();
     await page.locator("#advanced > summary").click();
-    await page.getByLabel("And contains").fill("created");
+    await page.getByLabel("And the body contains").fill("created");
     await page.getByRole("button", { name: "Test" }).click();
     await page.locator('[data-outcome="unexpected_body"]').getByText("does not contain").waitFor();
-    await page.getByLabel("And contains").fill("");
+    await page.getByLabel("And the body contains").fill("");
     await save(page);
     assert.deepEqual((await stage.api("GET", "/v1/subscriptions")).items[0].auth, { type: "basic", username: "me", password: null });
   },

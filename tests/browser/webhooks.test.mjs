@@ -77,16 +77,16 @@ export const tests = {
     const made = await stage.subscribe("http://127.0.0.1:1/hook", { domain: "www.acme.example" });
     const page = await stage.page({ at: `/webhooks/${made.id}` });
     await page.getByRole("checkbox", { name: "shop.acme.example" }).check();
-    await page.getByLabel("Or another").fill("shpo.acme.example");
+    await page.getByLabel("Or another one").fill("shpo.acme.example");
     await page.locator("#copy-other-unseen").waitFor();
     await page.getByRole("button", { name: "Copy to these domains" }).click();
-    await page.locator("#copied").getByText("No event was posted for shpo.acme.example yet").waitFor();
+    await page.locator("#copied").getByText("No event has been posted for shpo.acme.example yet").waitFor();
     await stage.checkAccessible(page, "a copied webhook");
     const all = (await stage.api("GET", "/v1/subscriptions")).items.map((one) => one.domain);
     assert.deepEqual(all.sort(), ["shop.acme.example", "shpo.acme.example", "www.acme.example"]);
-    await page.getByLabel("Domain or all, if empty").fill("elsewhere.example");
+    await page.getByLabel("Domain leave empty for all").fill("elsewhere.example");
     await page.locator("#domain-unseen").waitFor();
-    await page.getByLabel("Domain or all, if empty").fill("www.acme.example");
+    await page.getByLabel("Domain leave empty for all").fill("www.acme.example");
     await page.locator("#domain-unseen").waitFor({ state: "hidden" });
   },
 
@@ -133,7 +133,7 @@ export const tests = {
     await page.getByLabel("Name of header 1").fill("Content-Length");
     await page.getByLabel("Value of header 1").fill("5");
     await page.getByText("Advanced settings").click();
-    await page.getByLabel("Longest wait").fill("soon");
+    await page.getByLabel("Response timeout").fill("soon");
     await page.locator("#expire-call\\.new").fill("whenever");
     await save(page);
     await page.locator('[data-pointer="/url"] .fault').getByText("2048 bytes").waitFor();
@@ -157,7 +157,7 @@ export const tests = {
     await page.locator("#domain").fill("www.acme.example");
     await page.getByText("Advanced settings").click();
     await page.getByLabel("Description").fill("the CRM");
-    await page.getByLabel("Each second").fill("7");
+    await page.getByLabel("Requests per second").fill("7");
     await save(page);
     await toast(page).getByText("Saved.").waitFor();
     const after = await stage.api("GET", `/v1/subscriptions/${made.id}`);
@@ -322,7 +322,7 @@ export const tests = {
     await dialog.getByRole("button", { name: "Cancel" }).click();
     assert.equal(await stored(), before);
     await page.getByRole("button", { name: "Rotate" }).click();
-    await dialog.getByLabel("The old secret").selectOption("1h");
+    await dialog.getByLabel("The old secret also").selectOption("1h");
     await dialog.getByRole("button", { name: "Rotate" }).click();
     await page.getByText("This is the new secret").waitFor();
     assert.notEqual(await stored(), before);
@@ -345,7 +345,7 @@ export const tests = {
       await dialog.getByText(words).waitFor();
       await dialog.getByRole("button", { name: name.split(" ")[0], exact: true }).click();
     };
-    await press("Pause", "Nothing waits at present.");
+    await press("Pause", "Nothing is waiting at the moment.");
     await page.getByText("Paused", { exact: true }).waitFor();
     await stage.event("call.new", "c-1");
     await stage.event("call.finished", "c-1");
@@ -358,13 +358,13 @@ export const tests = {
     await page.getByText("Paused", { exact: true }).waitFor();
     await stage.event("call.new", "c-2");
     await page.reload();
-    await press("Discard what waits", "1 delivery waits.");
+    await press("Discard waiting deliveries", "1 delivery is waiting.");
     await stage.until("nothing to wait", async () => (await stage.api("GET", `/v1/subscriptions/${made.id}`)).waiting === 0);
     await page.getByRole("button", { name: "Delete", exact: true }).click();
-    await dialog.getByText("What waits is cancelled").waitFor();
+    await dialog.getByText("Waiting deliveries are cancelled").waitFor();
     await page.keyboard.press("Escape");
     assert.equal((await stage.api("GET", "/v1/subscriptions")).items.length, 1);
-    await press("Delete", "What waits is cancelled");
+    await press("Delete", "Waiting deliveries are cancelled");
     await page.getByRole("heading", { name: "No webhooks yet" }).waitFor();
     assert.equal(receiver.requests.length, 2);
   },
@@ -385,7 +385,7 @@ export const tests = {
     await press("Enter");
     await page.waitForURL("**/webhooks/new");
     await press("Tab");
-    assert.equal(await page.evaluate("document.activeElement.textContent"), "Skip to the content");
+    assert.equal(await page.evaluate("document.activeElement.textContent"), "Skip to content");
     await press("Enter");
     await tabTo('document.activeElement.id === "url"');
     await page.keyboard.type(`${receiver.url}/hook`);

@@ -72,9 +72,9 @@ fn owners_are_told_when_their_webhook_fails_recovers_and_is_disabled_and_not_aga
     let settings = json!({"notify": ["it@acme.example"], "description": "billing"});
     let webhook = daemon.subscribe(&receiver.url("/in?key=hunter2"), settings);
     post(&daemon, 10);
-    let failing = server.wait_for("that it fails", |mail| mail.text.contains("Subject: Your webhook fails"));
+    let failing = server.wait_for("that it fails", |mail| mail.text.contains("Subject: Your webhook is failing"));
     assert_eq!(failing.to, ["it@acme.example"]);
-    for part in ["the status code 404", "What to do:", "billing", &webhook.id] {
+    for part in ["status code 404", "What to do:", "billing", &webhook.id] {
         assert!(failing.text.contains(part), "{part} is not in {}", failing.text);
     }
     assert!(!failing.text.contains("hunter2"), "{}", failing.text);
@@ -92,11 +92,26 @@ fn owners_are_told_when_their_webhook_fails_recovers_and_is_disabled_and_not_aga
     let gone = Receiver::start(|_| Answer::status(410));
     let gone = daemon.subscribe(&gone.url("/gone"), json!({"notify": ["it@acme.example", "boss@acme.example"]}));
     daemon.accept(&numbered("d", 0));
-    let off = server.wait_for("that it is off", |mail| mail.text.contains("Subject: Your webhook was switched off"));
+    let off = server.wait_for("that it is off", |mail| mail.text.contains("Subject: Your webhook was disabled"));
     assert!(off.text.contains("410 Gone") && off.text.contains(&gone.id), "{}", off.text);
     assert_eq!(off.to.len(), 2);
     let refused = daemon.api().patch(&gone.path(), &json!({"notify": ["it"]})).expect_problem(&[422]);
     assert_eq!(refused["errors"][0]["pointer"], "/notify/0", "{refused}");
+}
+
+#[test]
+fn owners_are_told_in_the_language_of_the_page() {
+    let server = MailServer::start(Manner::Willing, Secured::No);
+    let daemon = plainly(&server).set("page.language", "\"de-AT\"").start();
+    let gone = Receiver::start(|_| Answer::status(410));
+    daemon.subscribe(&gone.url("/gone"), json!({"notify": ["it@acme.example"]}));
+    daemon.accept(&numbered("d", 0));
+    let mail = server.wait_for("that it is off", |mail| mail.text.contains("Subject: Ihr Webhook wurde deaktiviert"));
+    assert!(
+        mail.text.contains("Einzelheiten:") && mail.text.contains("Sein Protokoll") == mail.text.contains("/logs?"),
+        "{}",
+        mail.text
+    );
 }
 
 #[test]
@@ -158,7 +173,7 @@ fn a_server_that_hangs_or_refuses_holds_up_nothing_and_is_asked_again() {
         assert!(said.contains(part), "{part} is not in {said}");
     }
     server.behave(Manner::Willing);
-    server.wait_for("after all", |mail| mail.text.contains("Subject: Your webhook was switched off"));
+    server.wait_for("after all", |mail| mail.text.contains("Subject: Your webhook was disabled"));
     let entries = eventually("the entry", || {
         let entries = daemon.list("/v1/audit?action=subscription.notify");
         if entries.len() == 1 { Ok(entries) } else { Err(format!("{entries:?}")) }

@@ -249,7 +249,10 @@ fn every_page_keeps_to_itself() {
         assert!(!text.contains(" style=\"") && !text.contains("<script>") && !text.contains(" onclick="), "{text}");
     }
     let activity = browser.get("/activity?action=session.begin").expect(200).text();
-    assert!(activity.contains("<h1>Activity</h1>") && activity.contains("session.begin<span"), "{activity}");
+    assert!(
+        activity.contains("<h1>Activity</h1>") && activity.contains("data-action=\"session.begin\">Signed in<span"),
+        "{activity}"
+    );
     let missing = browser.get("/webhooks/sub_01K40000000000000000000000").expect(404);
     assert!(missing.text().contains("<h1>Not found</h1>"), "{missing:?}");
     browser.get("/webhooks?cursor=nonsense").expect(422);
@@ -354,4 +357,128 @@ fn a_new_webhooks_secret_is_kept_for_the_browser_that_was_shown_it_until_it_is_s
     let reply = browser.sign_in(reader["token"].as_str().unwrap()).expect(303);
     browser.cookie = reply.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
     assert!(!browser.get("/webhooks/new").expect(403).text().contains("whsec_"));
+}
+
+#[test]
+fn every_view_speaks_the_language_of_its_viewer() {
+    let daemon = Daemon::start();
+    let receiver = Receiver::willing();
+    let webhook = daemon.subscribe(&receiver.url("/"), json!({}));
+    daemon.accept(&json!({"type": "call.missed", "company": "acme", "source": "api", "data": {"call_id": "c-1"}}));
+    let entries = daemon.wait_for_list("/v1/log", 1);
+    let entry = entries[0]["id"].as_str().unwrap();
+    let browser = Browser::signed_in(&daemon);
+    let views = [
+        ("/webhooks", ["Last response", "Letzte Antwort", "Última respuesta"]),
+        ("/webhooks/new", ["Signing secret", "Signaturgeheimnis", "Secreto de firma"]),
+        (
+            &format!("/webhooks/{}", webhook.id),
+            ["Advanced settings", "Erweiterte Einstellungen", "Configuración avanzada"],
+        ),
+        ("/logs", ["Every delivery attempt", "Alle Zustellversuche", "Todos los intentos de entrega"]),
+        (&format!("/logs/{entry}"), ["Link to this entry", "Link zu diesem Eintrag", "Enlace a este registro"]),
+        ("/logs/dead-letters", ["No dead letters", "Nichts Unzustellbares", "No hay entregas fallidas"]),
+        ("/calls", ["Missed", "Verpasst", "Perdida"]),
+        ("/calls/c-1?company=acme", ["Timeline", "Verlauf", "Cronología"]),
+        ("/report", ["Connection rate", "Verbindungsquote", "Tasa de conexión"]),
+        ("/activity", ["Before and after", "Vorher und nachher", "Antes y después"]),
+        ("/keys", ["Permissions", "Berechtigungen", "Permisos"]),
+        ("/status", ["Free disk space", "Freier Speicherplatz", "Espacio libre en disco"]),
+        ("/webhooks/sub_01K40000000000000000000000", ["Not found", "Nicht gefunden", "No encontrado"]),
+    ];
+    for (at, tag) in ["en", "de", "es"].into_iter().enumerate() {
+        for (path, words) in &views {
+            if *path == "/status" && !has_directory() {
+                continue;
+            }
+            let text =
+                browser.send("GET", path, &[("accept-language", &format!("fr, {tag}-XX;q=0.8, *;q=0.1"))], b"").text();
+            assert!(text.contains(&format!("<html lang=\"{tag}\">")), "{path}: {text}");
+            for (other, word) in words.iter().enumerate() {
+                assert_eq!(text.contains(&word.replace('/', "&#x2f;")), other == at, "{path} in {tag}: {word}: {text}");
+            }
+            assert!(text.contains("id=\"texts\">{\""), "{path}: the texts of the scripts are missing: {text}");
+        }
+        let stranger = Client::new(daemon.address, None);
+        let form = stranger.request("GET", "/sign-in", &[("accept-language", tag)], b"").expect(200).text();
+        assert!(form.contains(["Your administrator", "Ihrer Administration", "su administrador"][at]), "{form}");
+    }
+}
+
+#[test]
+fn the_language_is_switched_on_the_page_and_stays() {
+    let daemon = Daemon::start();
+    let mut browser = Browser::signed_in(&daemon);
+    let german = browser.send("GET", "/logs?status=failed", &[("accept-language", "de")], b"").expect(200).text();
+    assert!(
+        german.contains("name=\"then\" value=\"&#x2f;logs?status=failed\"") && german.contains("selected>Deutsch"),
+        "{german}"
+    );
+    let body = b"language=es&then=%2Flogs%3Fstatus%3Dfailed";
+    let switched = browser.send("POST", "/language", &[FORM], body).expect(303);
+    assert_eq!(switched.header("location"), Some("/logs?status=failed"));
+    let cookie = switched.header("set-cookie").unwrap().to_owned();
+    assert!(cookie.starts_with("hookswitch_language=es;") && cookie.contains("SameSite=Lax"), "{cookie}");
+    browser.cookie += "; hookswitch_language=es";
+    let spanish = browser.send("GET", "/logs", &[("accept-language", "de")], b"").expect(200).text();
+    assert!(spanish.contains("<html lang=\"es\">"), "{spanish}");
+    browser.send("POST", "/language", &[FORM], b"language=fr").expect(422);
+    browser.send("POST", "/language", &[FORM, ("sec-fetch-site", "cross-site")], body).expect(403);
+    let elsewhere =
+        browser.send("POST", "/language", &[FORM], b"language=de&then=https%3A%2F%2Fevil.example%2F").expect(303);
+    assert_eq!(elsewhere.header("location"), Some("/webhooks"));
+    browser.get("/language").expect_problem(&[405]);
+}
+
+#[test]
+fn the_first_paint_of_every_view_is_small_in_every_language() {
+    const MOST: usize = 60 * 1024;
+    let daemon = Daemon::start();
+    let receiver = Receiver::willing();
+    let webhook = daemon.subscribe(&receiver.url("/"), json!({}));
+    let browser = Browser::signed_in(&daemon);
+    let length = |path: &str, language: &str| {
+        let headers = [("accept-encoding", "gzip"), ("accept-language", language), ("cookie", browser.cookie.as_str())];
+        let reply = browser.client.request("GET", path, &headers, b"").expect(200);
+        reply.header("content-length").and_then(|length| length.parse::<usize>().ok()).expect("a length")
+    };
+    let stored = format!("/webhooks/{}", webhook.id);
+    for path in [
+        "/webhooks",
+        "/webhooks/new",
+        &stored,
+        "/logs",
+        "/logs/dead-letters",
+        "/calls",
+        "/report",
+        "/activity",
+        "/keys",
+        "/status",
+    ] {
+        let page = browser.get(path).expect(200).text();
+        let mut open: Vec<String> =
+            page.split('"').filter(|part| part.starts_with("/assets/")).map(str::to_owned).collect();
+        let (mut seen, mut assets) = (std::collections::BTreeSet::new(), 0);
+        while let Some(asset) = open.pop() {
+            if !seen.insert(asset.clone()) {
+                continue;
+            }
+            assets += length(&asset, "en");
+            let text = browser.get(&asset).expect(200).text();
+            let base = asset.rsplit_once('/').unwrap().0;
+            for from in
+                text.lines().filter(|line| line.starts_with("import ")).filter_map(|line| line.rsplit('"').nth(1))
+            {
+                open.push(match from.strip_prefix("../") {
+                    Some(rest) => format!("{}/{rest}", base.rsplit_once('/').unwrap().0),
+                    None => format!("{base}/{}", from.trim_start_matches("./")),
+                });
+            }
+        }
+        for language in ["en", "de", "es"] {
+            let bytes = assets + length(path, language);
+            println!("{path} in {language}: {bytes} bytes, {assets} of them scripts and styles");
+            assert!(bytes <= MOST, "{path} in {language} takes {bytes} bytes at first");
+        }
+    }
 }

@@ -43,8 +43,10 @@ fn a_link_works_once_and_every_other_use_is_refused_in_plain_words() {
     assert_eq!(entered.json(), json!({"then": "/logs"}));
     let cookie = entered.header("set-cookie").unwrap();
     assert!(cookie.contains("SameSite=Strict") && cookie.contains("HttpOnly"), "{cookie}");
-    browser.get("/logs").expect(200);
-    refused(&daemon, address, "used already");
+    // The link's language, whatever the browser prefers; and no switch of it.
+    let logs = browser.send("GET", "/logs", &[("accept-language", "es")], b"").expect(200).text();
+    assert!(logs.contains("<html lang=\"de\">") && !logs.contains("action=\"/language\""), "{logs}");
+    refused(&daemon, address, "already been used");
     let changed = address.replacen("#hsl_", "#hsl_A", 1);
     refused(&daemon, &changed, "not valid");
     let (front, _) = address.rsplit_once('.').unwrap();

@@ -3,12 +3,15 @@
 use crate::core::id::SubscriptionId;
 use crate::core::mail_address::MailAddress;
 use crate::core::time::Timestamp;
+use crate::texts::Language;
 
 /// What a mail says of a webhook.
 #[derive(Debug, Clone)]
 pub struct Case {
     /// Its id.
     pub id: SubscriptionId,
+    /// The language of the mail.
+    pub language: Language,
     /// Who is told.
     pub to: Vec<MailAddress>,
     /// The company.
@@ -37,7 +40,18 @@ pub struct LastAttempt {
     /// When.
     pub at: Timestamp,
     /// What came back.
-    pub answer: String,
-    /// What to do.
+    pub answer: Answer,
+    /// What to do, in English.
     pub advice: Option<String>,
+}
+
+/// What came back of an attempt.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// A response with this status.
+    Status(u16),
+    /// None, for this reason, in the API's word, with details in English, which may be empty.
+    Fault(&'static str, String),
+    /// Nothing was sent.
+    None,
 }

@@ -1,6 +1,6 @@
 //! Mails to the owners of webhooks: when one fails, recovers or is disabled by the daemon.
 //!
-//! [`rules`] decides, [`text`] has the words. One thread looks at the state at intervals, or at once when something may
+//! [`rules`] decides, [`text`] says which texts a mail has. One thread looks at the state at intervals, or at once when something may
 //! have changed ([`OwnersSink::look`]), and sends one mail at a time: a mail server that hangs holds up nothing else. Only
 //! the daemon that sends for a webhook tells of it. What was told is kept in the audit.
 
@@ -17,7 +17,7 @@ use crate::core::id::SubscriptionId;
 use crate::core::time::Timestamp;
 use crate::mail::Post;
 
-pub use self::case::{Case, LastAttempt};
+pub use self::case::{Answer, Case, LastAttempt};
 use self::rules::{Condition, News, Told, due};
 
 /// Interval of looking at the state.
@@ -195,11 +195,13 @@ impl Teller {
 mod tests {
     use super::*;
     use crate::core::mail_address::MailAddress;
+    use crate::texts::Language;
 
     #[test]
     fn a_mail_says_what_came_back_and_what_to_do_and_hides_the_query() {
-        let case = Case {
+        let mut case = Case {
             id: SubscriptionId::from_bits(7),
+            language: Language::English,
             to: vec![MailAddress::parse("it@acme.example").unwrap()],
             company: "acme".to_owned(),
             url: "https://hooks.acme.example/in?key=hunter2".to_owned(),
@@ -210,7 +212,7 @@ mod tests {
             waiting: 12,
             last: Some(LastAttempt {
                 at: Timestamp::from_millis(1_790_000_000_000),
-                answer: "404".to_owned(),
+                answer: Answer::Status(404),
                 advice: Some("check that the URL is correct".to_owned()),
             }),
             page: Some("https://hooks.platform.example".to_owned()),
@@ -226,5 +228,23 @@ mod tests {
             assert_eq!(says, *news != News::Recovered, "{}", letter.text);
             assert!(letter.html.contains("billing &lt;b&gt;"), "{}", letter.html);
         }
+        case.language = Language::German;
+        case.reason = Some("every attempt failed for too long");
+        let letter = text::of(News::Disabled, &case, "x");
+        assert!(
+            letter.subject.starts_with("Ihr Webhook wurde deaktiviert: https://hooks.acme.example/in"),
+            "{letter:?}"
+        );
+        for part in [
+            "Statuscode 404",
+            "zu lange sind alle Versuche fehlgeschlagen",
+            "Fehlgeschlagene Versuche: 9",
+            "21.09.2026",
+        ] {
+            assert!(letter.text.contains(part), "{part}: {}", letter.text);
+        }
+        case.language = Language::Spanish;
+        let letter = text::of(News::Failing, &case, "x");
+        assert!(letter.text.contains("vuelven") || letter.text.contains("no llegan"), "{}", letter.text);
     }
 }

@@ -1,60 +1,63 @@
-//! The mails to owners: all their words, and nothing else, so that other languages can be put beside them.
+//! The mails to owners, in the language of their case: which texts they consist of.
 
-use super::case::Case;
+use super::case::{Answer, Case};
 use super::rules::News;
 use crate::alerts::letter::{Paragraph, letter};
 use crate::core::audit::shown_url;
 use crate::mail::Letter;
+use crate::texts::{Argument, Texts};
 
 /// The mail that tells `news` of a webhook.
 pub(super) fn of(news: News, case: &Case, id: &str) -> Letter {
+    let texts = Texts::of(case.language);
     let url = shown_url(&case.url);
-    let subject = match news {
-        News::Failing => format!("Your webhook fails: {url}"),
-        News::Recovered => format!("Your webhook works again: {url}"),
-        News::Disabled => format!("Your webhook was switched off: {url}"),
+    let (subject, about) = match news {
+        News::Failing => ("mail-subject-failing", "mail-about-failing"),
+        News::Recovered => ("mail-subject-recovered", "mail-about-recovered"),
+        News::Disabled => ("mail-subject-disabled", "mail-about-disabled"),
     };
-    let mut parts = vec![Paragraph::Text(match news {
-        News::Failing => format!(
-            "Deliveries to the webhook {url} of {} do not arrive. They wait and are tried again, and nothing is lost yet.",
-            case.company
-        ),
-        News::Recovered => format!(
-            "Deliveries to the webhook {url} of {} arrive again. What has waited is being delivered now.",
-            case.company
-        ),
-        News::Disabled => format!(
-            "The webhook {url} of {} was switched off. Its deliveries wait until somebody switches it on again.",
-            case.company
-        ),
-    })];
-    let mut facts = Vec::new();
-    facts.extend((!case.description.is_empty()).then(|| format!("Name: {}", case.description)));
-    facts.extend(case.reason.map(|reason| format!("Reason: {reason}")));
-    facts.extend(case.since.map(|since| format!("Failing since: {since}")).filter(|_| news != News::Recovered));
-    facts.extend((case.failures > 0).then(|| format!("Attempts that failed: {}", case.failures)));
-    facts.push(format!("Deliveries that wait: {}", case.waiting));
-    parts.push(Paragraph::List("What is known:".to_owned(), facts));
+    let subject = texts.text_with(subject, &[("url", url.as_str().into())]);
+    let about = texts.text_with(about, &[("url", url.as_str().into()), ("company", case.company.as_str().into())]);
+    let mut parts = vec![Paragraph::Text(about), Paragraph::List(texts.text("mail-facts"), facts(news, case, texts))];
     if let Some(last) = case.last.as_ref().filter(|_| news != News::Recovered) {
-        parts.push(Paragraph::List(format!("What came back last, at {}:", last.at), vec![last.answer.clone()]));
+        let time = texts.language().time(&last.at.to_string());
+        let heading = texts.text_with("mail-last", &[("time", time.into())]);
+        parts.push(Paragraph::List(heading, vec![answer(&last.answer, texts)]));
         if let Some(advice) = &last.advice {
-            parts.push(Paragraph::Text(format!("What to do: {advice}")));
+            parts.push(Paragraph::Text(texts.text_with("mail-advice", &[("advice", advice.as_str().into())])));
         }
     }
     if news == News::Disabled {
-        parts.push(Paragraph::Text(
-            "When the receiver works, press Test on the webhook's page, and then switch it on: everything that waits is \
-             delivered in order."
-                .to_owned(),
-        ));
+        parts.push(Paragraph::Text(texts.text("mail-resume")));
     }
     if let Some(page) = &case.page {
-        parts.push(Paragraph::Link(format!("{page}/logs?subscription={}", case.id), "Its log".to_owned()));
+        parts.push(Paragraph::Link(format!("{page}/logs?subscription={}", case.id), texts.text("mail-log")));
     }
-    let repeats = if news == News::Failing { ", and once a day while it stays so" } else { "" };
-    parts.push(Paragraph::Faint(format!(
-        "Hookswitch sends this to the addresses in `notify` of the webhook {} when something changes{repeats}.",
-        case.id
-    )));
+    let footer = if news == News::Failing { "mail-footer-daily" } else { "mail-footer" };
+    parts.push(Paragraph::Faint(texts.text_with(footer, &[("id", case.id.to_string().into())])));
     letter(&case.to, id, &subject, &parts)
+}
+
+fn facts(news: News, case: &Case, texts: &Texts) -> Vec<String> {
+    let fact = |key: &str, name: &str, value: Argument<'_>| texts.text_with(key, &[(name, value)]);
+    let mut facts = Vec::new();
+    facts.extend((!case.description.is_empty()).then(|| fact("mail-name", "name", case.description.as_str().into())));
+    facts.extend(case.reason.map(|reason| fact("mail-reason", "reason", texts.word("disabled", reason).into())));
+    let since = case.since.filter(|_| news != News::Recovered).map(|since| texts.language().time(&since.to_string()));
+    facts.extend(since.map(|since| fact("mail-since", "time", since.into())));
+    facts.extend((case.failures > 0).then(|| fact("mail-failures", "count", case.failures.into())));
+    facts.push(fact("mail-waiting", "count", case.waiting.into()));
+    facts
+}
+
+fn answer(answer: &Answer, texts: &Texts) -> String {
+    match answer {
+        Answer::Status(status) => texts.text_with("mail-answer-status", &[("status", status.to_string().into())]),
+        Answer::Fault(fault, detail) if detail.is_empty() => texts.word("error", fault),
+        Answer::Fault(fault, detail) => {
+            let arguments = [("error", texts.word("error", fault).into()), ("detail", detail.as_str().into())];
+            texts.text_with("mail-answer-error", &arguments)
+        }
+        Answer::None => texts.text("mail-answer-none"),
+    }
 }

@@ -46,6 +46,7 @@ const ALL: &[Asset] = assets![
     CSS "layout" "controls.css",
     CSS "layout" "tables.css",
     JS "layout" "page.js",
+    JS "layout" "texts.js",
     JS "layout" "ready.js",
     JS "layout" "api.js",
     JS "layout" "dom.js",
@@ -80,6 +81,7 @@ const ALL: &[Asset] = assets![
     JS "logs" "again.js",
     JS "logs" "dead.js",
     CSS "activity" "activity.css",
+    JS "activity" "list.js",
     CSS "keys" "keys.css",
     JS "keys" "keys.js",
     CSS "status" "status.css",
@@ -89,6 +91,12 @@ const ALL: &[Asset] = assets![
 /// The index of `folder/name`.
 pub(super) fn find(folder: &str, name: &str) -> Option<usize> {
     ALL.iter().position(|asset| asset.folder == folder && asset.name == name)
+}
+
+/// All scripts: their paths below `/assets/VERSION/`, and their texts.
+pub(super) fn scripts() -> impl Iterator<Item = (String, &'static str)> {
+    let scripts = ALL.iter().filter(|asset| asset.kind == JS);
+    scripts.map(|asset| (format!("{}/{}", asset.folder, asset.name), asset.text))
 }
 
 /// A file ready to be sent.
@@ -236,9 +244,10 @@ mod tests {
             }
         }
         for (name, text) in super::super::render::SOURCES {
-            for named in text.split("{{ page.assets }}/").skip(1) {
-                let path = named.split('"').next().unwrap();
-                if path.starts_with("brand/") {
+            let linked = text.split("{{ page.assets }}/").skip(1).map(|named| named.split('"').next().unwrap());
+            let own = text.split("{% block script %}").skip(1).map(|named| named.split("{%").next().unwrap());
+            for path in linked.chain(own) {
+                if path.starts_with("brand/") || path.is_empty() || path == "{{ script }}" {
                     continue;
                 }
                 let found = path.split_once('/').and_then(|(folder, name)| find(folder, name));

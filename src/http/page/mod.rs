@@ -5,7 +5,10 @@
 //! paths        the table of paths; state: shared by the views
 //! visit        one GET by a signed-in user: queries the API and renders a template
 //! recent       how the last day's attempts went, by webhook
-//! render       the templates and the filters they use
+//! render       the templates
+//! localised    what they are given in the language of the view: texts, numbers, times
+//! script_texts the texts that a view's scripts use
+//! language     which language a view speaks, and the switch of it
 //! assets       scripts and styles, compressed once, with their ETags
 //! coding       gzip, if the browser accepts it
 //! sign_in/     form and session cookie; signing out
@@ -15,6 +18,7 @@
 //! problem/     the error page
 //! guard        the headers that isolate the page
 //! filters      the values of a view's filter form
+//! event_types  what the event types are called
 //! webhooks/    list, form, preview, sample receivers, charts
 //! logs/        live attempts, one with request and response, dead letters
 //! calls/       calls of a lead, one with its timeline and conversation
@@ -38,9 +42,12 @@ mod activity;
 mod assets;
 mod calls;
 mod coding;
+mod event_types;
 mod filters;
 mod guard;
 mod keys;
+mod language;
+mod localised;
 mod logs;
 mod oidc;
 mod paths;
@@ -48,6 +55,7 @@ mod portal;
 mod recent;
 mod render;
 mod report;
+mod script_texts;
 mod sign_in;
 mod state;
 mod status;
@@ -94,6 +102,7 @@ pub(super) async fn answer(
         View::SignIn if request.method() == Method::POST => sign_in::enter(page, context, request).await?,
         View::SignIn => sign_in::show(page, context, &request)?,
         View::SignOut => sign_in::leave(context, &request).await?,
+        View::Language => language::switch(context, request).await?,
         View::Portal if request.method() == Method::POST => portal::enter(context, request).await?,
         View::Portal => portal::show(page, context, &request)?,
         View::OidcLogin => oidc::begin(page, context, &request).await?,
@@ -125,7 +134,7 @@ async fn viewed(
     let account = Account::new(&context.services.budget, principal.clone(), Peer::of(request));
     let slot = page.views.slot(principal, false).await;
     let _slot = slot.map_err(|_| Problem::too_many_requests(MANY, 2))?;
-    let visit = Visit::new(Arc::clone(page), Arc::clone(context), access, account.clone(), request.uri());
+    let visit = Visit::new(Arc::clone(page), Arc::clone(context), access, account.clone(), request);
     let reply = match shown(view, &visit).await {
         Err(problem) if view.is_for_scripts() => return Err(problem),
         reply => reply.or_else(|problem| visit.problem(&problem))?,
@@ -139,7 +148,7 @@ async fn viewed(
 /// Those of the API.
 async fn shown(view: &View, visit: &Visit) -> Result<Reply, Problem> {
     if visit.is_in_portal() && !view.is_in_portal() {
-        return Err(Problem::not_found("there is nothing at this address"));
+        return Err(Problem::not_found(visit.texts().text("problem-nothing-here")));
     }
     match *view {
         View::Webhooks => webhooks::list(visit).await,
@@ -158,7 +167,7 @@ async fn shown(view: &View, visit: &Visit) -> Result<Reply, Problem> {
         View::Activity => activity::list(visit).await,
         View::Keys => keys::show(visit).await,
         View::Status => status::show(visit).await,
-        View::Home | View::SignIn | View::SignOut | View::Portal => Err(Problem::internal()),
+        View::Home | View::SignIn | View::SignOut | View::Language | View::Portal => Err(Problem::internal()),
         View::OidcLogin | View::OidcCallback => Err(Problem::internal()),
         View::Asset(_) | View::Logo | View::Accent => Err(Problem::internal()),
     }

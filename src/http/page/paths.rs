@@ -1,6 +1,6 @@
 //! The paths of the page.
 
-use hyper::Method;
+use hyper::{Method, Uri};
 
 use super::assets;
 use crate::core::event::CallId;
@@ -15,6 +15,8 @@ pub(in crate::http) enum View {
     Home,
     SignIn,
     SignOut,
+    /// Sets the switch of the language.
+    Language,
     /// Takes a portal link.
     Portal,
     /// Sends a browser to the provider of OpenID Connect.
@@ -57,6 +59,7 @@ pub(in crate::http) fn find(path: &str) -> Option<View> {
     Some(match segments.as_slice() {
         ["sign-in"] => View::SignIn,
         ["sign-out"] => View::SignOut,
+        ["language"] => View::Language,
         ["portal"] => View::Portal,
         ["oidc", "login"] => View::OidcLogin,
         ["oidc", "callback"] => View::OidcCallback,
@@ -84,12 +87,25 @@ pub(in crate::http) fn find(path: &str) -> Option<View> {
     })
 }
 
+/// Where a form that is not of a view leads to: the view named in it, or the list of webhooks.
+pub(super) fn target(wanted: Option<&str>) -> String {
+    let wanted = wanted.filter(|text| text.is_ascii() && text.len() < 2_000);
+    let target = wanted.and_then(|text| {
+        // Must be a path with an optional query, and nothing else.
+        let uri: Uri = text.parse().ok()?;
+        let own = uri.authority().is_none() && uri.scheme().is_none();
+        let is_redirect_target = find(uri.path()).is_some_and(|view| view.is_redirect_target());
+        (own && is_redirect_target).then(|| uri.to_string())
+    });
+    target.unwrap_or_else(|| "/webhooks".to_owned())
+}
+
 impl View {
     /// The allowed methods, as in the header `Allow`.
     const fn allow(&self) -> &'static str {
         match self {
             Self::SignIn | Self::Portal => "GET, HEAD, POST",
-            Self::SignOut => "POST",
+            Self::SignOut | Self::Language => "POST",
             _ => "GET, HEAD",
         }
     }
@@ -112,9 +128,10 @@ impl View {
 
     /// Whether signing in may redirect to it.
     pub(super) const fn is_redirect_target(&self) -> bool {
-        let elsewhere =
-            matches!(self, Self::SignIn | Self::SignOut | Self::Portal | Self::LogExport | Self::ReportExport)
-                || matches!(self, Self::OidcLogin | Self::OidcCallback);
+        let elsewhere = matches!(
+            self,
+            Self::SignIn | Self::SignOut | Self::Language | Self::Portal | Self::LogExport | Self::ReportExport
+        ) || matches!(self, Self::OidcLogin | Self::OidcCallback);
         !elsewhere && !matches!(self, Self::Asset(_) | Self::Logo | Self::Accent) && !self.is_for_scripts()
     }
 }
@@ -135,6 +152,33 @@ mod tests {
         {
             assert_eq!(find(path), None, "{path}");
         }
+    }
+
+    #[test]
+    fn signing_in_redirects_only_within_the_page() {
+        let own = ["/webhooks", "/webhooks/new?company=a%26b", "/"];
+        for text in own {
+            assert_eq!(target(Some(text)), text);
+        }
+        let others = [
+            "//evil.example/webhooks",
+            "https://evil.example/webhooks",
+            "/\\evil.example",
+            "/%2f/evil.example",
+            "webhooks",
+            "evil.example:80",
+            "javascript:alert(1)",
+            "/sign-out",
+            "/sign-in",
+            "/webhooks\r\nSet-Cookie: a=b",
+            "/v1/log",
+            "",
+            "*",
+        ];
+        for text in others {
+            assert_eq!(target(Some(text)), "/webhooks", "{text}");
+        }
+        assert_eq!(target(None), "/webhooks");
     }
 
     #[test]

@@ -1,16 +1,19 @@
-//! The templates and their filters.
+//! The templates and those of their filters that are the same in every language.
 //!
 //! Every value is escaped where it is shown (template names end in `.html`); a missing value is an error, not a
 //! blank. Knows nothing about the visitor.
 
-use hyper::StatusCode;
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+use std::sync::OnceLock;
 
+use hyper::StatusCode;
+use minijinja::{Environment, Value};
+
+use super::localised::environment;
 use crate::core::json::pretty;
 use crate::core::path::segment;
-use crate::core::time::Timestamp;
 use crate::http::body::{Body, Reply, with_body};
 use crate::http::problem::Problem;
+use crate::texts::Language;
 
 /// All templates, by name.
 pub(super) const SOURCES: &[(&str, &str)] = &[
@@ -52,35 +55,21 @@ pub(super) fn html(status: StatusCode, text: String) -> Reply {
     with_body(status, HTML, Body::Whole(text.into()))
 }
 
-/// The compiled templates.
-pub(super) struct Templates(Environment<'static>);
+/// The compiled templates of each language, made when it is first asked for.
+#[derive(Default)]
+pub(super) struct Templates([OnceLock<Environment<'static>>; 3]);
 
 impl Templates {
-    pub(super) fn new() -> Self {
-        let mut all = Environment::new();
-        all.set_undefined_behavior(UndefinedBehavior::Strict);
-        all.set_auto_escape_callback(|_| AutoEscape::Html);
-        all.add_filter("utc", utc);
-        all.add_filter("pretty", |text: &str| pretty(text));
-        all.add_filter("host", host);
-        all.add_filter("short", short);
-        all.add_filter("segment", |text: &str| segment(text));
-        all.add_filter("count", count);
-        all.add_filter("bytes", size);
-        all.add_filter("millis", millis);
-        all.add_filter("seconds", seconds);
-        for (name, text) in SOURCES {
-            all.add_template(name, text).unwrap_or_else(|error| panic!("the template {name}: {error:#}"));
-        }
-        Self(all)
+    fn of(&self, language: Language) -> &Environment<'static> {
+        self.0[language as usize].get_or_init(|| compiled(language))
     }
 
-    /// Renders the template `name`.
+    /// Renders the template `name` in `language`.
     ///
     /// # Errors
     /// 500 if it and `values` do not match, which is an internal error.
-    pub(super) fn render(&self, name: &str, values: Value) -> Result<String, Problem> {
-        let rendered = self.0.get_template(name).and_then(|template| template.render(values));
+    pub(super) fn render(&self, language: Language, name: &str, values: Value) -> Result<String, Problem> {
+        let rendered = self.of(language).get_template(name).and_then(|template| template.render(values));
         rendered.map_err(|error| {
             tracing::error!("the page's template `{name}` failed: {error:#}");
             Problem::internal()
@@ -88,12 +77,16 @@ impl Templates {
     }
 }
 
-/// A time for display: `2026-11-25 10:02:07 UTC`. Scripts convert it to the viewer's zone.
-fn utc(time: &str) -> String {
-    match Timestamp::parse(time) {
-        Ok(_) if time.len() >= 19 => format!("{} {} UTC", &time[..10], &time[11..19]),
-        _ => time.to_owned(),
+fn compiled(language: Language) -> Environment<'static> {
+    let mut all = environment(language);
+    all.add_filter("pretty", |text: &str| pretty(text));
+    all.add_filter("host", host);
+    all.add_filter("short", short);
+    all.add_filter("segment", |text: &str| segment(text));
+    for (name, text) in SOURCES {
+        all.add_template(name, text).unwrap_or_else(|error| panic!("the template {name}: {error:#}"));
     }
+    all
 }
 
 /// The host of a URL; the URL itself if it has none.
@@ -114,53 +107,6 @@ fn short(text: &str, most: usize) -> String {
     shown
 }
 
-/// A count with thousands separators.
-fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut shown = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            shown.push(',');
-        }
-        shown.push(digit);
-    }
-    shown
-}
-
-/// A number of bytes for display, in powers of 1,024.
-fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["bytes", "KiB", "MiB", "GiB", "TiB"];
-    let mut unit = 0;
-    let mut shown = bytes as f64;
-    while shown >= 1024.0 && unit + 1 < UNITS.len() {
-        shown /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{bytes} bytes") } else { format!("{shown:.1} {}", UNITS[unit]) }
-}
-
-/// A duration in milliseconds, for display.
-fn millis(length: u64) -> String {
-    match length {
-        0..1_000 => format!("{length} ms"),
-        1_000..60_000 => format!("{:.1} s", length as f64 / 1_000.0),
-        _ => format!("{} min {} s", length / 60_000, length % 60_000 / 1_000),
-    }
-}
-
-/// A duration in seconds, for display.
-pub(super) fn seconds(length: f64) -> String {
-    if length < 10.0 && length.fract() != 0.0 {
-        format!("{length:.1} s")
-    } else if length < 120.0 {
-        format!("{length:.0} s")
-    } else if length < 7_200.0 {
-        format!("{:.0} min", length / 60.0)
-    } else {
-        format!("{:.1} h", length / 3_600.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,23 +114,20 @@ mod tests {
 
     #[test]
     fn values_are_shown_for_people() {
-        assert_eq!(utc("2026-11-25T10:02:07.123Z"), "2026-11-25 10:02:07 UTC");
-        assert_eq!(utc("never"), "never");
         assert_eq!(host("https://hooks.example:8443/a?b"), "hooks.example:8443");
-        assert_eq!((count(0), count(999), count(1_234_567)), ("0".into(), "999".into(), "1,234,567".into()));
-        assert_eq!((size(12), size(1536), size(3 << 30)), ("12 bytes".into(), "1.5 KiB".into(), "3.0 GiB".into()));
+        assert_eq!((short("äöü", 3), short("äöüß", 3)), ("äöü".into(), "äöü…".into()));
     }
 
     #[test]
     fn foreign_data_is_rendered_as_text() {
-        let templates = Templates::new();
+        let templates = Templates::default();
         let hostile = "\"'><script>alert(1)</script>&";
         let page = context! {
             assets => "/a", signed_in => false, name => hostile, logo => false, styled => false, support_url => hostile,
-            frames => "",
+            frames => "", language => "de", languages => Value::from(()),
         };
         let values = context! { page, status => 404, detail => hostile };
-        let shown = templates.render("problem.html", values).unwrap();
+        let shown = templates.render(Language::German, "problem.html", values).unwrap();
         assert!(!shown.contains("<script>alert") && shown.contains("&lt;script&gt;alert"), "{shown}");
     }
 }

@@ -6,10 +6,12 @@ use tokio::sync::Mutex;
 
 use super::assets::Assets;
 use super::guard::policy;
+use super::language::Spoken;
 use super::recent::Recent;
 use super::render::Templates;
 use crate::http::fair_limit::FairLimit;
 use crate::http::settings::PageSettings;
+use crate::texts::Language;
 
 /// Templates, assets and caches, built once at start.
 pub(in crate::http) struct Page {
@@ -43,7 +45,7 @@ impl Page {
             frames => settings.frame_ancestors.join(" "),
         };
         Self {
-            templates: Templates::new(),
+            templates: Templates::default(),
             assets,
             common,
             framing: policy(&settings.frame_ancestors),
@@ -53,8 +55,15 @@ impl Page {
         }
     }
 
-    /// What a template is given as `page`: what all of them are given, and `more`.
-    pub(super) fn given(&self, more: Value) -> Value {
-        context! { ..more, ..self.common.clone() }
+    /// What a template is given as `page`: what all of them are given, and `more`; `here` is the address of the view.
+    pub(super) fn given(&self, spoken: Spoken, here: &str, more: Value) -> Value {
+        let languages = Language::ALL.map(|one| context! { tag => one.tag(), name => one.name() });
+        let own = context! {
+            language => spoken.language.tag(),
+            languages => spoken.free.then(|| languages.to_vec()),
+            here,
+            region => spoken.region.as_ref().and_then(|region| std::str::from_utf8(region).ok()),
+        };
+        context! { ..more, ..own, ..self.common.clone() }
     }
 }

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use hyper::body::Incoming;
 use hyper::header::HeaderValue;
-use hyper::{StatusCode, Uri};
+use hyper::{Request, StatusCode, Uri};
 use minijinja::{Value, context};
 use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 use url::form_urlencoded;
 
+use super::language::Spoken;
 use super::recent::Recent;
 use super::render::html;
 use super::state::Page;
@@ -25,6 +27,7 @@ use crate::http::problem::Problem;
 use crate::http::reply::Reply;
 use crate::http::request::Authorised;
 use crate::http::routes::{self, Resource};
+use crate::texts::Texts;
 
 /// A `GET` of the page by a signed-in user.
 pub(super) struct Visit {
@@ -34,6 +37,7 @@ pub(super) struct Visit {
     account: Account,
     uri: Uri,
     query: Vec<(String, String)>,
+    spoken: Spoken,
 }
 
 impl Asker for Visit {
@@ -52,12 +56,20 @@ impl Visit {
         context: Arc<RequestContext>,
         access: Access,
         account: Account,
-        uri: &Uri,
+        request: &Request<Incoming>,
     ) -> Self {
+        let uri = request.uri();
+        let by_link = access.visitor().and_then(|visitor| visitor.language.as_deref());
+        let spoken = Spoken::of(request.headers(), by_link, context.page.language.as_deref());
         let query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned();
         // An empty filter counts as absent.
         let query = query.filter(|(_, value)| !value.is_empty()).collect();
-        Self { page, context, access, account, uri: uri.clone(), query }
+        Self { page, context, access, account, uri: uri.clone(), query, spoken }
+    }
+
+    /// The texts of the viewer's language.
+    pub(super) fn texts(&self) -> &'static Texts {
+        self.spoken.texts()
     }
 
     /// The services of other modules.
@@ -184,7 +196,8 @@ impl Visit {
     }
 
     fn rendered(&self, status: StatusCode, name: &str, section: &str, values: Value) -> Result<Reply, Problem> {
-        let page = self.page.given(context! {
+        let here = self.uri.path_and_query().map_or("/", hyper::http::uri::PathAndQuery::as_str);
+        let more = context! {
             section => section,
             path => self.uri.path(),
             signed_in => true,
@@ -198,8 +211,9 @@ impl Visit {
             // Keeps the selected company in links.
             and_company => self.carried('&'),
             with_company => self.carried('?'),
-        });
-        let text = self.page.templates.render(name, context! { page => page, ..values })?;
+        };
+        let page = self.page.given(self.spoken, here, more);
+        let text = self.page.templates.render(self.spoken.language, name, context! { page => page, ..values })?;
         Ok(html(status, text))
     }
 

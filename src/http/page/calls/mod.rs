@@ -6,8 +6,9 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::event_types::titles;
 use super::filters::Filters;
-use super::logs::{or_fault, titles};
+use super::logs::or_fault;
 use super::visit::Visit;
 use crate::core::event::CallId;
 use crate::core::json::pretty;

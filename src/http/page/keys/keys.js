@@ -5,6 +5,7 @@ import { copy } from "../layout/copy.js";
 import { ask } from "../layout/dialog.js";
 import { busy, element } from "../layout/dom.js";
 import { showFaults } from "../layout/faults.js";
+import { t } from "../layout/texts.js";
 
 const problem = document.getElementById("revoke-problem");
 for (const button of document.querySelectorAll("[data-revoke]")) {
@@ -12,9 +13,9 @@ for (const button of document.querySelectorAll("[data-revoke]")) {
     busy(button, async () => {
       problem.textContent = "";
       const agreed = await ask({
-        title: "Revoke this token?",
-        text: [`Whoever uses ‘${button.dataset.name}’ is refused from then on, and sessions here that were opened with it end. This cannot be undone.`],
-        action: "Revoke",
+        title: t("keys-revoke-title"),
+        text: [t("keys-revoke-text", { name: button.dataset.name })],
+        action: t("keys-revoke"),
         danger: true,
       });
       if (!agreed) return;
@@ -60,15 +61,15 @@ async function make() {
   }
   try {
     const made = await call("POST", "/v1/tokens", wanted);
-    const copying = element("button", { type: "button" }, "Copy");
+    const copying = element("button", { type: "button" }, t("copy"));
     copying.addEventListener("click", () => copy(copying, made.token));
     const shown = document.getElementById("made");
     shown.hidden = false;
     shown.replaceChildren(
-      element("strong", {}, "Here is the token. It is shown this once: copy it now."),
+      element("strong", {}, t("keys-created-once")),
       element("code", { class: "wrap", id: "made-token" }, made.token),
       copying,
-      element("a", { href: location.pathname + location.search }, "Done: to the list"),
+      element("a", { href: location.pathname + location.search }, t("keys-created-done")),
     );
     form.reset();
   } catch (refusal) {

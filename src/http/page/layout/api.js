@@ -1,5 +1,7 @@
 // Calls to the API with the session of the signed-in user.
 
+import { t } from "./texts.js";
+
 /** An error of the API: `status` (0: no answer), `message`, `errors: [{pointer, detail}]`. */
 export class Refusal extends Error {
   constructor(status, message, errors = []) {
@@ -17,17 +19,17 @@ export async function call(method, path, body) {
   try {
     reply = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
   } catch {
-    throw new Refusal(0, "Hookswitch does not answer. Check the connection to it, and try again.");
+    throw new Refusal(0, t("unreachable"));
   }
   if (reply.status === 401 || (reply.redirected && ["/sign-in", "/portal"].includes(new URL(reply.url).pathname))) {
     // Who came by a portal link has no token to sign in with.
     if ("portal" in window.document.body.dataset) location.assign("/portal");
     else location.assign(`/sign-in?then=${encodeURIComponent(location.pathname + location.search)}`);
-    throw new Refusal(401, "Your session has ended. Sign in again.");
+    throw new Refusal(401, t("session-ended"));
   }
   const document = reply.status === 204 ? null : await reply.json().catch(() => null);
   if (!reply.ok) {
-    throw new Refusal(reply.status, document?.detail ?? `Hookswitch answered ${reply.status}.`, document?.errors ?? []);
+    throw new Refusal(reply.status, document?.detail ?? t("answered", { status: String(reply.status) }), document?.errors ?? []);
   }
   return document;
 }

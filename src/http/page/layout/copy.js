@@ -1,6 +1,7 @@
 // Copying to the clipboard: `<button data-copy="ID">` copies the text of the element with that id.
 
 import { say } from "./dom.js";
+import { t } from "./texts.js";
 
 /** Makes the copy buttons below `root` work. */
 export function copying(root) {
@@ -12,7 +13,7 @@ export function copying(root) {
 /** Copies `text`, and says so on `button` for a moment. */
 export async function copy(button, text) {
   const copied = (await throughClipboard(text)) || throughSelection(text);
-  const words = copied ? "Copied" : "Could not be copied";
+  const words = copied ? t("copied") : t("copy-failed");
   const before = button.dataset.words ?? button.textContent;
   button.dataset.words = before;
   button.textContent = words;

@@ -1,6 +1,7 @@
-// Shows the API's errors beside their fields: `errors: [{pointer, detail}]` (RFC 6901 pointers).
+// Shows the API's errors, which are English, beside their fields: `errors: [{pointer, detail}]` (RFC 6901 pointers).
 
 import { element } from "./dom.js";
+import { t } from "./texts.js";
 
 /**
  * Shows a refusal in `form`: each error at the field whose `data-pointer` begins its pointer, or where `spot` finds
@@ -19,8 +20,8 @@ export function showFaults(form, problem, refusal, spot = () => null) {
   const left = refusal.errors.filter((error, index) => !beside(form, error, index, spot));
   if (left.length > 0 || refusal.errors.length === 0) {
     problem.replaceChildren(
-      element("p", {}, refusal.errors.length === 0 ? refusal.message : "This could not be saved:"),
-      ...left.map((error) => element("p", {}, `${error.pointer} ${error.detail}`)),
+      element("p", {}, refusal.errors.length === 0 ? refusal.message : t("not-saved")),
+      ...left.map((error) => element("p", { lang: "en" }, `${error.pointer} ${error.detail}`)),
     );
     problem.hidden = false;
   }
@@ -35,7 +36,7 @@ function beside(form, error, index, spot) {
   if (!field) return false;
   field.closest("details")?.setAttribute("open", "");
   const place = spot(parts) ?? field;
-  const fault = element("p", { class: "fault", id: `fault-${index}` }, sentence(error.detail));
+  const fault = element("p", { class: "fault", id: `fault-${index}`, lang: "en" }, sentence(error.detail));
   place.append(fault);
   const control = place.querySelector("input, select, textarea");
   control?.setAttribute("aria-invalid", "true");

@@ -1,4 +1,4 @@
-// Common to all views: times in the viewer's zone, copying, and the choice of a company.
+// Common to all views: times in the viewer's zone, copying, and the choices of a company and a language.
 
 import { localTimes } from "./time.js";
 import { copying } from "./copy.js";
@@ -10,6 +10,8 @@ embedded();
 
 const company = document.getElementById("company-switch");
 company?.addEventListener("change", () => company.form.requestSubmit());
+const language = document.getElementById("language");
+language?.addEventListener("change", () => language.form.requestSubmit());
 
 // In a narrow window the navigation overflows: scroll the current section to the middle.
 const section = document.querySelector(".side nav [aria-current]");

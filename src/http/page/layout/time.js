@@ -1,6 +1,8 @@
 // Converts the server's UTC times to the viewer's zone; UTC stays on hover.
 
-const format = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+import { locale } from "./texts.js";
+
+const format = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium" });
 
 /** Converts every <time> below `root` to the viewer's zone. */
 export function localTimes(root) {

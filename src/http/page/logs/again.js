@@ -3,6 +3,7 @@
 import { call } from "../layout/api.js";
 import { ask } from "../layout/dialog.js";
 import { busy } from "../layout/dom.js";
+import { t } from "../layout/texts.js";
 
 /** Makes the buttons below `root` work, later ones included. */
 export function startAgain(root) {
@@ -17,16 +18,16 @@ async function again(button) {
   said.textContent = "";
   if (button.dataset.status === "delivered") {
     const agreed = await ask({
-      title: "Deliver it again?",
-      text: ["It has arrived already. The receiver gets it a second time, with the same webhook-id."],
-      action: "Deliver again",
+      title: t("again-title"),
+      text: [t("again-delivered")],
+      action: t("deliver-again"),
     });
     if (!agreed) return;
   }
   try {
     await call("POST", `/v1/deliveries/${button.dataset.again}/retry`);
     said.classList.remove("fault");
-    said.textContent = "It is on its way again; the result will be at the top of the log.";
+    said.textContent = t("again-queued");
   } catch (refusal) {
     said.classList.add("fault");
     said.textContent = refusal.message;

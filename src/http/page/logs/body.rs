@@ -11,7 +11,7 @@ use crate::core::json::pretty;
 /// A body for display.
 #[derive(Serialize)]
 pub(super) struct Readable {
-    /// Its kind: `JSON`, `Form`, `Text` or `Empty`.
+    /// Its kind: `json`, `form`, `text` or `empty`.
     kind: &'static str,
     /// The formatted text.
     text: String,
@@ -27,13 +27,13 @@ pub(super) fn readable(text: &str, content_type: Option<&str>) -> Value {
 fn shown(text: &str, content_type: &str) -> Readable {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     let (kind, readable) = if text.is_empty() {
-        ("Empty", String::new())
+        ("empty", String::new())
     } else if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        ("Form", form(text))
+        ("form", form(text))
     } else {
         let is_json = text.trim_start().starts_with(['{', '[']);
         let pretty = pretty(text);
-        if is_json && pretty != text { ("JSON", pretty) } else { ("Text", text.to_owned()) }
+        if is_json && pretty != text { ("json", pretty) } else { ("text", text.to_owned()) }
     };
     let raw = (readable != text).then(|| text.to_owned());
     Readable { kind, text: readable, raw }
@@ -55,12 +55,12 @@ mod tests {
             let shown = shown(text, kind);
             (shown.kind, shown.text, shown.raw.is_some())
         };
-        assert_eq!(read(r#"{"a":1.50}"#, "application/json"), ("JSON", "{\n  \"a\": 1.50\n}".to_owned(), true));
-        assert_eq!(read(r#"{"a":1"#, "application/json"), ("Text", r#"{"a":1"#.to_owned(), false));
-        assert_eq!(read("<b>no</b>", "text/html"), ("Text", "<b>no</b>".to_owned(), false));
-        assert_eq!(read("", ""), ("Empty", String::new(), false));
+        assert_eq!(read(r#"{"a":1.50}"#, "application/json"), ("json", "{\n  \"a\": 1.50\n}".to_owned(), true));
+        assert_eq!(read(r#"{"a":1"#, "application/json"), ("text", r#"{"a":1"#.to_owned(), false));
+        assert_eq!(read("<b>no</b>", "text/html"), ("text", "<b>no</b>".to_owned(), false));
+        assert_eq!(read("", ""), ("empty", String::new(), false));
         let form = "event=call.new&data%5Bcall_id%5D=c+1%26&e=";
         let wanted = "event = call.new\ndata[call_id] = c 1&\ne = ".to_owned();
-        assert_eq!(read(form, "application/x-www-form-urlencoded; charset=utf-8"), ("Form", wanted, true));
+        assert_eq!(read(form, "application/x-www-form-urlencoded; charset=utf-8"), ("form", wanted, true));
     }
 }

@@ -4,6 +4,7 @@ import { call } from "../layout/api.js";
 import { ask } from "../layout/dialog.js";
 import { busy, element } from "../layout/dom.js";
 import { startFilters } from "../layout/filters.js";
+import { t } from "../layout/texts.js";
 
 const COUNTED = 10_000;
 const problem = document.getElementById("dead-problem");
@@ -29,19 +30,19 @@ document.addEventListener("click", (event) => {
 
 async function one(button, id) {
   await call("POST", `/v1/deliveries/${id}/retry`);
-  gone(button, "It is on its way again. The result will be in the log.");
+  gone(button, t("dead-again-queued"));
 }
 
 async function discard(button, id) {
   const agreed = await ask({
-    title: "Discard this dead letter?",
-    text: ["It will not be delivered. This cannot be undone; the log keeps a line of it."],
-    action: "Discard",
+    title: t("dead-discard-title"),
+    text: [t("dead-discard-text")],
+    action: t("discard"),
     danger: true,
   });
   if (!agreed) return;
   await call("POST", `/v1/deliveries/${id}/cancel`);
-  gone(button, "It was discarded.");
+  gone(button, t("dead-discarded"));
 }
 
 // Removes the row and moves the focus to the next button of the same kind.
@@ -63,15 +64,15 @@ async function all(button) {
   const query = new URLSearchParams(button.dataset.query);
   const found = await count(query);
   const agreed = await ask({
-    title: `Deliver ${found.more ? "more than " : ""}${plural(found.total)} again?`,
-    text: ["Each goes out again in its order, a few at a time, beside what is new. A paused webhook gets its own when it is resumed."],
-    action: "Deliver all again",
-    more: [element("ul", { class: "counts" }, ...[...found.by].map(([id, number]) => element("li", {}, `${name(id)}: ${number.toLocaleString()}${found.more ? " or more" : ""}`)))],
+    title: found.more ? t("dead-all-title-more", { count: found.total }) : t("dead-all-title", { count: found.total }),
+    text: [t("dead-all-text")],
+    action: t("dead-all-again"),
+    more: [element("ul", { class: "counts" }, ...[...found.by].map(([id, number]) => element("li", {}, counted(name(id), number, found.more))))],
   });
   if (!agreed) return;
   let queued = 0;
   for (const id of found.by.keys()) queued += (await call("POST", `/v1/subscriptions/${id}/replay`, range(query, found))).queued;
-  tell(`${plural(queued)} on the way again. The results will be in the log.`);
+  tell(t("dead-all-queued", { count: queued }));
   button.hidden = true;
   for (const row of document.querySelectorAll("table.dead tbody tr")) row.remove();
 }
@@ -108,6 +109,6 @@ function name(id) {
   return option?.textContent ?? id;
 }
 
-function plural(number) {
-  return number === 1 ? "1 dead letter" : `${number.toLocaleString()} dead letters`;
+function counted(webhook, count, more) {
+  return more ? t("dead-count-more", { webhook, count }) : t("dead-count", { webhook, count });
 }

@@ -3,6 +3,7 @@
 
 import { element, say } from "../layout/dom.js";
 import { startFilters } from "../layout/filters.js";
+import { t } from "../layout/texts.js";
 import { localTimes } from "../layout/time.js";
 import { startAgain } from "./again.js";
 
@@ -54,7 +55,7 @@ async function refresh() {
     }
     while (body.children.length > MOST_ROWS) body.lastElementChild.remove();
   }
-  if (added.length > 0) say(added.length === 1 ? "1 new entry" : `${added.length} new entries`);
+  if (added.length > 0) say(t("logs-new-entries", { count: added.length }));
 }
 
 // A row expands in place; its link leads to the same content on its own page.
@@ -66,7 +67,7 @@ async function toggle(link) {
     link.setAttribute("aria-expanded", "false");
     return;
   }
-  const cell = element("td", { colspan: row.children.length }, element("p", { class: "faint", role: "status" }, "Loading…"));
+  const cell = element("td", { colspan: row.children.length }, element("p", { class: "faint", role: "status" }, t("logs-loading")));
   row.after(element("tr", { class: "opened" }, cell));
   link.setAttribute("aria-expanded", "true");
   try {
@@ -77,7 +78,7 @@ async function toggle(link) {
     localTimes(article);
     cell.replaceChildren(article);
   } catch {
-    cell.replaceChildren(element("p", { class: "notice bad" }, "Hookswitch does not answer. Close this row and open it again."));
+    cell.replaceChildren(element("p", { class: "notice bad" }, t("logs-not-loaded")));
   }
 }
 

@@ -7,6 +7,7 @@ use minijinja::{Value, context};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use super::event_types::{title, titles};
 use super::filters::Filters;
 use super::visit::Visit;
 use crate::core::id::AttemptId;
@@ -68,7 +69,7 @@ async fn choices(visit: &Visit, filters: &Filters) -> Result<Value, Problem> {
     let known: Vec<Value> = attributes(&webhooks.get_attr("items").unwrap_or_default(), "id");
     let events = visit.services().catalogue.entries().iter();
     let events: Vec<Value> =
-        events.map(|entry| context! { name => entry.name.as_str(), title => entry.title.as_str() }).collect();
+        events.map(|entry| context! { name => entry.name.as_str(), title => title(visit.texts(), entry) }).collect();
     Ok(context! {
         filters => filters.fields(), query => filters.query(), chosen => filters.len(),
         webhooks => webhooks.get_attr("items").unwrap_or_default(), known, events, titles => titles(visit),
@@ -78,12 +79,6 @@ async fn choices(visit: &Visit, filters: &Filters) -> Result<Value, Problem> {
 fn attributes(items: &Value, name: &str) -> Vec<Value> {
     let items = items.try_iter().into_iter().flatten();
     items.filter_map(|item| item.get_attr(name).ok()).collect()
-}
-
-/// Titles of the event types, by name.
-pub(super) fn titles(visit: &Visit) -> Value {
-    let entries = visit.services().catalogue.entries().iter();
-    Value::from_pairs(entries.map(|entry| (entry.name.as_str(), entry.title.as_str())))
 }
 
 #[derive(Serialize)]

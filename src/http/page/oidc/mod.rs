@@ -18,8 +18,10 @@ use hyper::{Request, StatusCode};
 use minijinja::context;
 use url::form_urlencoded;
 
+use super::language::Spoken;
+use super::paths::target;
 use super::render::html;
-use super::sign_in::{oidc_path, target};
+use super::sign_in::oidc_path;
 use super::state::Page;
 use crate::core::actor::{Actor, Via};
 use crate::core::audit::{Action, Deed};
@@ -36,14 +38,12 @@ use crate::http::reply::{Reply, seen_other};
 use crate::http::session::Place;
 use crate::oidc::{Failure, Identity, Provider};
 use crate::store::MemberEntry;
+use crate::texts::Texts;
 
 /// The longest query of the way back that is read: codes of some providers have 2,000 characters.
 const QUERY_MOST: usize = 8_192;
 /// `Retry-After` while the provider is away, in seconds.
 const RETRY_SECONDS: u16 = 10;
-
-const ELSEWHERE: &str =
-    "This sign-in was not begun in this browser at this address, or another one was begun in it since.";
 
 /// Why somebody is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,26 +86,18 @@ impl Refusal {
     }
 
     /// In plain words; `name` is what people call the provider.
-    fn text(self, name: &str) -> String {
+    fn text(self, texts: &Texts, name: &str) -> String {
+        let of_provider = |key: &str| texts.text_with(key, &[("provider", name.into())]);
         match self {
-            Self::Elsewhere => ELSEWHERE.to_owned(),
-            Self::Late => "You were away for more than ten minutes, so this sign-in has expired.".into(),
-            Self::Used => "This sign-in has been used already: each opens the page once.".into(),
-            Self::Declined => {
-                format!("{name} did not sign you in: you declined, or it does not let you use this page.")
-            }
-            Self::NotAccepted => {
-                format!("What {name} answered could not be accepted. If it happens again, tell your administrator.")
-            }
-            Self::TokenExpired => format!(
-                "What {name} answered had expired when it came. If it happens again, tell your administrator: the clocks \
-                 may differ."
-            ),
-            Self::Group => format!(
-                "{name} knows you, but none of your groups may use this page. Ask your administrator to be added to one."
-            ),
-            Self::Away => format!("{name} cannot be reached at the moment. Try again in a little while."),
-            Self::TooMany(seconds) => format!("Too many sign-ins have failed. Try again in {seconds} seconds."),
+            Self::Elsewhere => texts.text("oidc-elsewhere"),
+            Self::Late => texts.text("oidc-late"),
+            Self::Used => texts.text("oidc-used"),
+            Self::Declined => of_provider("oidc-declined"),
+            Self::NotAccepted => of_provider("oidc-not-accepted"),
+            Self::TokenExpired => of_provider("oidc-token-expired"),
+            Self::Group => of_provider("oidc-group"),
+            Self::Away => of_provider("oidc-away"),
+            Self::TooMany(seconds) => texts.text_with("oidc-too-many", &[("seconds", u32::from(seconds).into())]),
         }
     }
 }
@@ -175,7 +167,7 @@ pub(super) async fn begin(
         }
         Err(failure) => {
             tracing::warn!("the provider of OpenID Connect: {failure}");
-            refused(page, context, Refusal::Away, &then)
+            refused(page, context, request, Refusal::Away, &then)
         }
     }
 }
@@ -191,7 +183,7 @@ pub(super) async fn finish(
     let wanted = TokenHash::of(returned.state.as_deref().unwrap_or_default());
     let mut away = context.cookies.away(request.headers()).filter_map(PendingSignIn::parse);
     let Some(pending) = away.find(|pending| TokenHash::of(&pending.state()).same(&wanted)) else {
-        return refused(page, context, Refusal::Elsewhere, &target(None));
+        return refused(page, context, request, Refusal::Elsewhere, &target(None));
     };
     let (peer, then) = (Peer::of(request), target(Some(pending.then())));
     let opened = match identified(context, &provider, &pending, returned, peer).await? {
@@ -200,11 +192,12 @@ pub(super) async fn finish(
     };
     let cookie = match opened {
         Ok(cookie) => cookie,
-        Err(refusal) => return refused(page, context, refusal, &then),
+        Err(refusal) => return refused(page, context, request, refusal, &then),
     };
-    let shared = page.given(context! { signed_in => false });
+    let spoken = Spoken::of_stranger(context, request.headers());
+    let shared = page.given(spoken, "/sign-in", context! { signed_in => false });
     let values = context! { page => shared, refusal => (), then, again => (), provider => provider.name() };
-    let mut reply = html(StatusCode::OK, page.templates.render("oidc.html", values)?);
+    let mut reply = html(StatusCode::OK, page.templates.render(spoken.language, "oidc.html", values)?);
     let encrypted = is_encrypted(&provider);
     context.cookies.set(&mut reply, cookie.expose(), Place::Window { encrypted })?;
     context.cookies.set_away(&mut reply, "", 0, encrypted)?;
@@ -278,13 +271,20 @@ async fn opened(
 }
 
 /// The page that says why somebody is not let in.
-fn refused(page: &Page, context: &RequestContext, refusal: Refusal, then: &str) -> Result<Reply, Problem> {
+fn refused(
+    page: &Page,
+    context: &RequestContext,
+    request: &Request<Incoming>,
+    refusal: Refusal,
+    then: &str,
+) -> Result<Reply, Problem> {
     let provider = provider(context)?;
-    let shared = page.given(context! { signed_in => false });
+    let spoken = Spoken::of_stranger(context, request.headers());
+    let shared = page.given(spoken, "/sign-in", context! { signed_in => false });
     let again = oidc_path(Some(then).filter(|then| *then != "/webhooks"));
-    let text = refusal.text(provider.name());
+    let text = refusal.text(spoken.texts(), provider.name());
     let values = context! { page => shared, refusal => text, then, again, provider => provider.name() };
-    let mut reply = html(refusal.status(), page.templates.render("oidc.html", values)?);
+    let mut reply = html(refusal.status(), page.templates.render(spoken.language, "oidc.html", values)?);
     if let Some(seconds) = refusal.retry_after() {
         reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -313,6 +313,7 @@ fn share(context: &RequestContext, peer: IpAddr) -> Share {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::texts::Language;
 
     #[test]
     fn the_way_back_is_read_by_its_names_and_a_long_one_is_not() {
@@ -346,7 +347,7 @@ mod tests {
             R::Away,
             R::TooMany(7),
         ] {
-            let text = refusal.text("Example Login");
+            let text = refusal.text(Texts::of(Language::English), "Example Login");
             assert!(text.ends_with('.') && text.len() > 40, "{text}");
             assert_eq!(refusal.retry_after().is_some(), [503, 429].contains(&refusal.status().as_u16()), "{text}");
         }

@@ -12,6 +12,7 @@ use hyper::{Request, StatusCode};
 use minijinja::context;
 use serde_json::json;
 
+use super::language::Spoken;
 use super::render::html;
 use super::state::Page;
 use crate::core::actor::{Actor, Via};
@@ -25,46 +26,42 @@ use crate::http::reply::{self, Reply};
 use crate::http::session::Place;
 use crate::http::{bridge, origin, request};
 use crate::store::{OpenedSession, PortalLinkUse};
-
-const USED: &str = "this link has been used already: each opens the page once. Go back to where you found it and open it \
-                    from there again";
-const EXPIRED: &str = "this link has expired: each works for a few minutes only. Go back to where you found it and open it \
-                       from there again";
-const UNKNOWN: &str = "this link is not valid: it is not complete, was changed on the way, or was revoked. Go back to where \
-                       you found it and open it from there again";
+use crate::texts::Texts;
 
 /// The page whose script takes the link; without one it says where to find one, or leads on who is signed in.
 pub(super) fn show(page: &Page, context: &RequestContext, request: &Request<Incoming>) -> Result<Reply, Problem> {
     let signed_in_already = signed_in(context, request.headers()).is_some();
-    let shared = page.given(context! { signed_in => false });
+    let spoken = Spoken::of_stranger(context, request.headers());
+    let shared = page.given(spoken, "/portal", context! { signed_in => false });
     let values = context! { page => shared, signed_in_already };
-    Ok(html(StatusCode::OK, page.templates.render("portal.html", values)?))
+    Ok(html(StatusCode::OK, page.templates.render(spoken.language, "portal.html", values)?))
 }
 
 /// Uses a link, posted by the page's script as JSON: `{"link"}`. Answers `{"then"}`.
 pub(super) async fn enter(context: &RequestContext, request: Request<Incoming>) -> Result<Reply, Problem> {
     origin::check(request.method(), request.headers())?;
     let peer = Peer::of(&request);
+    let texts = Spoken::of_stranger(context, request.headers()).texts();
     let framed = origin::is_framed(request.headers());
     let place =
         if framed { Place::Frame } else { Place::Window { encrypted: origin::is_encrypted(request.headers()) } };
     let posted = request::small_json(request, context.limits).await?;
     let text = link_in(&posted)?;
-    let Some(link) = PortalLinkText::parse(&text) else { return Err(refused(context, peer, &text, UNKNOWN)) };
+    let Some(link) = PortalLinkText::parse(&text) else { return Err(refused(context, texts, peer, &text)) };
     let lifetime = context.lifetime;
     let visitor = context.services.store.by(Actor::visitor().from(Via::Page, Some(peer)));
     let used = bridge::written(|reply| visitor.use_portal_link(link, lifetime, reply)).await?;
     let OpenedSession { session, cookie, view } = match used {
         PortalLinkUse::Opened(opened) => *opened,
-        PortalLinkUse::Used => return Err(Problem::forbidden(USED)),
-        PortalLinkUse::Expired => return Err(Problem::forbidden(EXPIRED)),
-        PortalLinkUse::Unknown => return Err(refused(context, peer, &text, UNKNOWN)),
+        PortalLinkUse::Used => return Err(Problem::forbidden(texts.text("portal-used"))),
+        PortalLinkUse::Expired => return Err(Problem::forbidden(texts.text("portal-expired"))),
+        PortalLinkUse::Unknown => return Err(refused(context, texts, peer, &text)),
     };
     let id = session.id;
     if of_session(&context.services, session).is_none() {
         // The token that made it has expired meanwhile.
         bridge::written(|reply| context.services.store.by(Actor::daemon()).end_session(id, reply)).await?;
-        return Err(Problem::forbidden(UNKNOWN));
+        return Err(Problem::forbidden(texts.text("portal-unknown")));
     }
     let mut reply = reply::json(StatusCode::OK, &json!({"then": view.path()}))?;
     context.cookies.set(&mut reply, cookie.expose(), place)?;
@@ -81,13 +78,16 @@ fn link_in(posted: &str) -> Result<String, Problem> {
 }
 
 /// The refusal of an unknown link; after too many, the client must wait.
-fn refused(context: &RequestContext, peer: std::net::IpAddr, text: &str, why: &str) -> Problem {
+fn refused(context: &RequestContext, texts: &Texts, peer: std::net::IpAddr, text: &str) -> Problem {
     match context.attempts.failed(peer, text, Instant::now()) {
         Ok(()) => {
             tracing::info!("a sign-in with an unknown portal link, from {peer}");
-            Problem::forbidden(why)
+            Problem::forbidden(texts.text("portal-unknown"))
         }
-        Err(seconds) => Problem::too_many_requests(format!("{why}; too many were tried, so wait a little"), seconds),
+        Err(seconds) => {
+            let arguments = [("seconds", u32::from(seconds).into())];
+            Problem::too_many_requests(texts.text_with("portal-too-many", &arguments), seconds)
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 // Takes the link out of the address, posts it, and goes on to the view that it leads to.
 
 import { isFramed, tell } from "../layout/embed.js";
+import { t } from "../layout/texts.js";
 
 const link = location.hash.slice(1);
 // First of all: neither the history nor anything that runs later sees it.
@@ -31,17 +32,16 @@ async function enter() {
   if (reply.ok) {
     location.replace(answer.then);
   } else {
-    const detail = answer.detail ?? "This link cannot be used at present.";
-    refuse("This link cannot be used", detail.charAt(0).toUpperCase() + detail.slice(1) + ".");
+    refuse(t("portal-refused"), answer.detail ?? t("portal-refused-now"));
   }
 }
 
 if (link !== "") {
-  enter().catch(() => refuse("The server cannot be reached", "Check the connection, then open the link again."));
+  enter().catch(() => refuse(t("portal-unreachable"), t("portal-unreachable-advice")));
 } else if ("signedIn" in box.dataset) {
   location.replace("/webhooks");
 } else {
-  title.textContent = "Signed out";
+  title.textContent = t("portal-signed-out");
   text.hidden = true;
   document.getElementById("portal-none").hidden = false;
   // The platform can make another link.

@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use super::figures::{Bucket, Figures, Report};
-use crate::http::page::render::seconds;
+use crate::texts::Texts;
 
 /// Maximum columns with a number on top, and with a name below.
 const NUMBERED: usize = 16;
@@ -80,20 +80,23 @@ struct Share {
 }
 
 /// The charts of a report.
-pub(super) fn of(report: &Report) -> Charts {
+pub(super) fn of(report: &Report, texts: &Texts) -> Charts {
+    let language = texts.language();
     Charts {
-        calls: calls(&report.buckets),
+        calls: calls(&report.buckets, texts),
         rates: lines(
             &report.buckets,
             &[("first", |one| one.connection_rate), ("second", |one| one.missed_rate)],
             Some(1.0),
-            |value| format!("{:.0} %", value * 100.0),
+            texts,
+            |value| language.percent(value),
         ),
         claim: lines(
             &report.buckets,
             &[("first", |one| one.time_to_claim.median_seconds), ("second", |one| one.time_to_claim.p90_seconds)],
             None,
-            seconds,
+            texts,
+            |value| language.seconds(value),
         ),
         outcomes: outcomes(&report.totals),
     }
@@ -109,7 +112,7 @@ fn ticks(top: f64, label: impl Fn(f64) -> String) -> Vec<Tick> {
     [0.0, 0.5, 1.0].map(|part| Tick { y: 100.0 - part * 100.0, label: label(top * part) }).into()
 }
 
-fn column(buckets: &[Bucket], index: usize) -> Column {
+fn column(buckets: &[Bucket], index: usize, texts: &Texts) -> Column {
     let share = (100.0 - AXIS) / buckets.len() as f64;
     let every = buckets.len().div_ceil(NAMED);
     let middle = AXIS + (index as f64 + 0.5) * share;
@@ -121,24 +124,24 @@ fn column(buckets: &[Bucket], index: usize) -> Column {
     };
     let (x, width) = (AXIS + index as f64 * share + share * 0.14, share * 0.72);
     let bucket = &buckets[index];
-    let name = named.then(|| short_name(bucket.name()));
+    let name = named.then(|| short_name(bucket.name(), texts));
     Column { x, width, middle, name, anchor, words: String::new(), bars: Vec::new(), number: None, top: 100.0 }
 }
 
-/// `11-25` of a day, `11-25 09:00` of an hour, else the beginning of the name.
-fn short_name(name: &str) -> String {
-    match (name.get(5..10), name.get(11..16)) {
+/// `11-25` of a day, `11-25 09:00` of an hour, as the language writes days; else the beginning of the name.
+fn short_name(name: &str, texts: &Texts) -> String {
+    match (texts.language().day(name), name.get(11..16)) {
         (Some(day), Some(time)) if name.ends_with('Z') => format!("{day} {time}"),
-        (Some(day), None) if name.len() == 10 => day.to_owned(),
+        (Some(day), None) if name.len() == 10 => day,
         _ => name.chars().take(12).collect(),
     }
 }
 
-fn calls(buckets: &[Bucket]) -> Chart {
+fn calls(buckets: &[Bucket], texts: &Texts) -> Chart {
     let most = buckets.iter().map(|bucket| bucket.figures.calls).max().unwrap_or(0);
     let top = round((most as f64).max(2.0));
     let columns = (0..buckets.len()).map(|index| {
-        let (bucket, mut column) = (&buckets[index], column(buckets, index));
+        let (bucket, mut column) = (&buckets[index], column(buckets, index, texts));
         let all = bucket.figures.calls;
         let connected = bucket.figures.of("call.connected").min(all);
         // A call that was missed first and connected later counts as connected.
@@ -153,24 +156,33 @@ fn calls(buckets: &[Bucket]) -> Chart {
         }
         column.top = y;
         column.number = (all > 0 && buckets.len() <= NUMBERED).then_some(all);
-        column.words = format!("{}: {all} calls, {connected} connected, {missed} missed", bucket.name());
+        let name = texts.language().bucket(bucket.name());
+        let counts = [("calls", all.into()), ("connected", connected.into()), ("missed", missed.into())];
+        let arguments = counts.into_iter().chain([("name", name.into())]).collect::<Vec<_>>();
+        column.words = texts.text_with("report-column", &arguments);
         column
     });
     Chart {
         columns: columns.collect(),
         lines: Vec::new(),
-        ticks: ticks(top, |value| format!("{value}")),
+        ticks: ticks(top, |value| texts.language().decimal(value, if value.fract() == 0.0 { 0 } else { 1 })),
         any: most > 0,
     }
 }
 
 type Series = (&'static str, fn(&Figures) -> Option<f64>);
 
-fn lines(buckets: &[Bucket], series: &[Series], top: Option<f64>, label: fn(f64) -> String) -> Chart {
+fn lines(
+    buckets: &[Bucket],
+    series: &[Series],
+    top: Option<f64>,
+    texts: &Texts,
+    label: impl Fn(f64) -> String,
+) -> Chart {
     let values = series.iter().flat_map(|(_, value)| buckets.iter().filter_map(|bucket| value(&bucket.figures)));
     let (count, most) = values.fold((0, 0.0), |(count, most), value| (count + 1, value.max(most)));
     let top = top.unwrap_or_else(|| round(most));
-    let columns = (0..buckets.len()).map(|index| column(buckets, index)).collect::<Vec<_>>();
+    let columns = (0..buckets.len()).map(|index| column(buckets, index, texts)).collect::<Vec<_>>();
     let line = |(series, value): &Series| {
         let place = |bucket: &Bucket, column: &Column| {
             Some((column.middle, 100.0 - value(&bucket.figures)?.min(top) / top * 100.0))
@@ -201,6 +213,11 @@ fn outcomes(totals: &Figures) -> Vec<Share> {
 mod tests {
     use super::*;
     use crate::core::time::Timestamp;
+    use crate::texts::Language;
+
+    fn english() -> &'static Texts {
+        Texts::of(Language::English)
+    }
 
     fn day(number: u64, calls: u64, connected: u64, missed: u64) -> Bucket {
         let mut bucket = Bucket::empty(Timestamp::from_millis(number * 86_400_000), false);
@@ -213,7 +230,7 @@ mod tests {
 
     #[test]
     fn bars_stand_on_each_other_and_make_up_the_calls() {
-        let chart = calls(&[day(20_780, 10, 6, 3), day(20_781, 0, 0, 0), day(20_782, 4, 4, 4)]);
+        let chart = calls(&[day(20_780, 10, 6, 3), day(20_781, 0, 0, 0), day(20_782, 4, 4, 4)], english());
         let heights =
             |index: usize| chart.columns[index].bars.iter().map(|bar| (bar.series, bar.height)).collect::<Vec<_>>();
         assert_eq!(heights(0), [("connected", 60.0), ("missed", 30.0), ("other", 10.0)]);
@@ -221,12 +238,17 @@ mod tests {
         assert_eq!(heights(2), [("connected", 40.0)], "missed first, connected later");
         assert_eq!((chart.columns[0].top, chart.columns[1].number, chart.columns[2].number), (0.0, None, Some(4)));
         assert_eq!(chart.columns[2].name.as_deref(), Some("11-25"));
+        assert_eq!(chart.columns[2].words, "2026-11-25: 4 calls, 4 connected, 0 missed");
+        let chart = calls(&[day(20_782, 1, 0, 1)], Texts::of(Language::German));
+        assert_eq!(chart.columns[0].name.as_deref(), Some("25.11."));
+        assert_eq!(chart.columns[0].words, "25.11.2026: 1 Anruf, 0 verbunden, 1 verpasst");
     }
 
     #[test]
     fn a_line_is_broken_where_nothing_is_known() {
         let buckets = [day(1, 2, 1, 0), day(2, 2, 2, 0), day(3, 0, 0, 0), day(4, 1, 0, 0)];
-        let chart = lines(&buckets, &[("first", |one| one.connection_rate)], Some(1.0), seconds);
+        let chart =
+            lines(&buckets, &[("first", |one| one.connection_rate)], Some(1.0), english(), |value| value.to_string());
         assert_eq!((chart.lines[0].points.len(), chart.lines[0].segments.len()), (3, 1));
         assert_eq!(chart.lines[0].segments[0], (19.5, 50.0, 42.5, 0.0));
     }
@@ -238,9 +260,5 @@ mod tests {
         {
             assert_eq!(round(most), wanted, "{most}");
         }
-        assert_eq!(
-            (seconds(4.25).as_str(), seconds(42.0).as_str(), seconds(600.0).as_str()),
-            ("4.2 s", "42 s", "10 min")
-        );
     }
 }

@@ -7,6 +7,7 @@ use minijinja::value::Serde;
 use minijinja::{Value, context};
 
 use self::figures::{Bucket, Report};
+use super::event_types::titles;
 use super::filters::Filters;
 use super::visit::Visit;
 use crate::core::time::Timestamp;
@@ -40,7 +41,7 @@ pub(super) async fn show(visit: &Visit) -> Result<Reply, Problem> {
         let end = filters.get("until").and_then(|until| Timestamp::parse(until).ok()).unwrap_or(now);
         let begin = since.as_deref().or(filters.get("since")).and_then(|since| Timestamp::parse(since).ok());
         report.buckets = without_gaps(report.buckets, filters.get("by") == Some("hour"), begin, end);
-        let charts = chart::of(&report);
+        let charts = chart::of(&report, visit.texts());
         let names = names(visit, &report);
         context! { figures => Value::from(Serde(report)), charts => Value::from(Serde(charts)), names }
     });
@@ -50,7 +51,7 @@ pub(super) async fn show(visit: &Visit) -> Result<Reply, Problem> {
     };
     let values = context! {
         report, fault, query, days, ranges => RANGES.to_vec(), filters => filters.fields(),
-        titles => super::logs::titles(visit),
+        titles => titles(visit),
     };
     visit.page("report.html", SECTION, values)
 }

@@ -11,7 +11,8 @@ use hyper::{Request, StatusCode, Uri};
 use minijinja::context;
 use url::form_urlencoded;
 
-use super::paths::find;
+use super::language::Spoken;
+use super::paths::target;
 use super::render::html;
 use super::state::Page;
 use crate::core::actor::{Actor, Via};
@@ -34,19 +35,6 @@ pub(super) fn then(wanted: &Uri) -> String {
     format!("/sign-in?{}", form_urlencoded::Serializer::new(String::new()).append_pair("then", target).finish())
 }
 
-/// The target after signing in: a view of the page, or the list of webhooks.
-pub(super) fn target(wanted: Option<&str>) -> String {
-    let wanted = wanted.filter(|text| text.is_ascii() && text.len() < 2_000);
-    let target = wanted.and_then(|text| {
-        // Must be a path with an optional query, and nothing else.
-        let uri: Uri = text.parse().ok()?;
-        let own = uri.authority().is_none() && uri.scheme().is_none();
-        let is_redirect_target = find(uri.path()).is_some_and(|view| view.is_redirect_target());
-        (own && is_redirect_target).then(|| uri.to_string())
-    });
-    target.unwrap_or_else(|| "/webhooks".to_owned())
-}
-
 /// The form.
 pub(super) fn show(page: &Page, context: &RequestContext, request: &Request<Incoming>) -> Result<Reply, Problem> {
     let query = request.uri().query().unwrap_or_default();
@@ -54,15 +42,33 @@ pub(super) fn show(page: &Page, context: &RequestContext, request: &Request<Inco
     if signed_in(context, request.headers()).is_some_and(|access| access.may(Role::Read)) {
         return Ok(seen_other(&target(then.as_deref())));
     }
-    form(page, StatusCode::OK, then.as_deref(), None)
+    let form = Form { page, spoken: Spoken::of_stranger(context, request.headers()), then: then.as_deref() };
+    form.show(StatusCode::OK, None)
 }
 
-fn form(page: &Page, status: StatusCode, then: Option<&str>, refusal: Option<&str>) -> Result<Reply, Problem> {
-    let shared = page.given(context! { signed_in => false });
-    let then = then.map(|text| target(Some(text)));
-    let at_provider = page.provider.as_ref().map(|name| context! { name, path => oidc_path(then.as_deref()) });
-    let values = context! { page => shared, then, refusal, at_provider };
-    Ok(html(status, page.templates.render("sign_in.html", values)?))
+/// The form, in the language of the browser.
+struct Form<'f> {
+    page: &'f Page,
+    spoken: Spoken,
+    /// The address that signing in leads to.
+    then: Option<&'f str>,
+}
+
+impl Form<'_> {
+    fn show(&self, status: StatusCode, refusal: Option<String>) -> Result<Reply, Problem> {
+        let then = self.then.map(|text| target(Some(text)));
+        // Switching the language leads to where signing in does, and so back here.
+        let here = then.as_deref().unwrap_or("/webhooks");
+        let shared = self.page.given(self.spoken, here, context! { signed_in => false });
+        let provider = self.page.provider.as_ref();
+        let at_provider = provider.map(|name| context! { name, path => oidc_path(then.as_deref()) });
+        let values = context! { page => shared, then, refusal, at_provider };
+        Ok(html(status, self.page.templates.render(self.spoken.language, "sign_in.html", values)?))
+    }
+
+    fn refuse(&self, status: StatusCode, key: &str) -> Result<Reply, Problem> {
+        self.show(status, Some(self.spoken.texts().text(key)))
+    }
 }
 
 /// The path at which a sign-in at the provider begins, which redirects back to `then`.
@@ -77,19 +83,20 @@ pub(super) async fn enter(page: &Page, context: &RequestContext, request: Reques
         return Err(Problem::forbidden("the sign-in form must be sent from the page itself").closing());
     }
     let (peer, encrypted) = (Peer::of(&request), origin::is_encrypted(request.headers()));
+    let spoken = Spoken::of_stranger(context, request.headers());
     let fields = request::form(request, context.limits).await?;
     let field = |name: &str| fields.iter().find(|(given, _)| given == name).map(|(_, value)| value.trim());
     let (token, wanted) = (field("token").unwrap_or_default(), field("then"));
+    let form = Form { page, spoken, then: wanted };
     if token.is_empty() {
-        return form(page, StatusCode::UNPROCESSABLE_ENTITY, wanted, Some("Enter a token."));
+        return form.refuse(StatusCode::UNPROCESSABLE_ENTITY, "sign-in-no-token");
     }
     let hash = TokenHash::of(token);
     let Some(access) = access_of(&context.services, &hash).ok() else {
-        return unknown(page, context, peer, token, wanted);
+        return unknown(&form, context, peer, token);
     };
     if !access.may(Role::Read) {
-        const INGEST: &str = "This token may only post events. Sign in with one that has the role `read` or `admin`.";
-        return form(page, StatusCode::FORBIDDEN, wanted, Some(INGEST));
+        return form.refuse(StatusCode::FORBIDDEN, "sign-in-ingest");
     }
     let (company, lifetime) = (access.company().cloned(), context.lifetime);
     let acting = context.services.store.by(acting::actor(&context.services, &access, Via::Page, Some(peer)));
@@ -100,19 +107,13 @@ pub(super) async fn enter(page: &Page, context: &RequestContext, request: Reques
 }
 
 /// The response to an unknown token; after too many, the client must wait.
-fn unknown(
-    page: &Page,
-    context: &RequestContext,
-    peer: IpAddr,
-    token: &str,
-    wanted: Option<&str>,
-) -> Result<Reply, Problem> {
+fn unknown(form: &Form<'_>, context: &RequestContext, peer: IpAddr, token: &str) -> Result<Reply, Problem> {
     let Err(seconds) = context.attempts.failed(peer, token, Instant::now()) else {
         tracing::info!("a sign-in with an unknown token, from {peer}");
-        return form(page, StatusCode::FORBIDDEN, wanted, Some("This token is not known. Check that it is complete."));
+        return form.refuse(StatusCode::FORBIDDEN, "sign-in-unknown");
     };
-    let refusal = format!("This token is not known, and too many were tried. Try again in {seconds} seconds.");
-    let mut reply = form(page, StatusCode::TOO_MANY_REQUESTS, wanted, Some(&refusal))?;
+    let refusal = form.spoken.texts().text_with("sign-in-too-many", &[("seconds", u32::from(seconds).into())]);
+    let mut reply = form.show(StatusCode::TOO_MANY_REQUESTS, Some(refusal))?;
     reply.headers_mut().insert(hyper::header::RETRY_AFTER, HeaderValue::from(seconds));
     Ok(reply)
 }
@@ -145,33 +146,6 @@ pub(super) async fn leave(context: &RequestContext, request: &Request<Incoming>)
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn signing_in_redirects_only_within_the_page() {
-        let own = ["/webhooks", "/webhooks/new?company=a%26b", "/"];
-        for text in own {
-            assert_eq!(target(Some(text)), text);
-        }
-        let others = [
-            "//evil.example/webhooks",
-            "https://evil.example/webhooks",
-            "/\\evil.example",
-            "/%2f/evil.example",
-            "webhooks",
-            "evil.example:80",
-            "javascript:alert(1)",
-            "/sign-out",
-            "/sign-in",
-            "/webhooks\r\nSet-Cookie: a=b",
-            "/v1/log",
-            "",
-            "*",
-        ];
-        for text in others {
-            assert_eq!(target(Some(text)), "/webhooks", "{text}");
-        }
-        assert_eq!(target(None), "/webhooks");
-    }
 
     #[test]
     fn signing_in_keeps_the_requested_view() {

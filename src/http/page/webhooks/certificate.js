@@ -1,5 +1,7 @@
 // The client certificate: entered, read from local files, or removed. A stored key is never sent to the page.
 
+import { t } from "../layout/texts.js";
+
 // Larger than any that the API accepts, so that no unrelated large file is read.
 const FILE_MOST = 64 * 1024;
 
@@ -17,7 +19,7 @@ export function startCertificate(form) {
       if (!file) return;
       said.textContent = "";
       if (file.size > FILE_MOST) {
-        said.textContent = `${file.name} is too large to be one.`;
+        said.textContent = t("certificate-too-large", { file: file.name });
       } else {
         form.elements[picker.dataset.into].value = await file.text();
         changed();
@@ -28,7 +30,7 @@ export function startCertificate(form) {
   document.getElementById("certificate-remove")?.addEventListener("click", () => {
     cert.value = "";
     key.value = "";
-    said.textContent = "It is removed once you save.";
+    said.textContent = t("certificate-removed");
     cert.focus();
     changed();
   });

@@ -2,6 +2,7 @@
 
 import { element } from "../layout/dom.js";
 import { showFaults as show } from "../layout/faults.js";
+import { t } from "../layout/texts.js";
 import { certificateChange } from "./certificate.js";
 import { authSpot, targetSettings } from "./target.js";
 
@@ -30,10 +31,11 @@ export function startFields(form) {
 export function addHeader(form) {
   const list = form.querySelector("#headers");
   const number = list.children.length + 1;
-  const part = (name, label) =>
-    element("input", { "data-part": name, "aria-label": `${label} of header ${number}`, spellcheck: "false", autocomplete: "off", placeholder: label });
-  const remove = element("button", { type: "button", class: "quiet", "data-remove": true }, "Remove", element("span", { class: "hidden" }, ` header ${number}`));
-  const row = element("li", {}, part("name", "Name"), part("value", "Value"), remove);
+  const part = (name, label, placeholder) =>
+    element("input", { "data-part": name, "aria-label": label, spellcheck: "false", autocomplete: "off", placeholder });
+  const which = element("span", { class: "hidden" }, ` ${t("form-header-remove", { number })}`);
+  const remove = element("button", { type: "button", class: "quiet", "data-remove": true }, t("remove"), which);
+  const row = element("li", {}, part("name", t("form-header-name", { number }), t("form-name")), part("value", t("form-header-value", { number }), t("form-value")), remove);
   list.append(row);
   row.querySelector("input").focus();
 }
@@ -55,6 +57,7 @@ export function settings(form) {
     description: elements.description.value.trim(),
     ordering: elements.ordering.value,
     expire_after: {},
+    notify: elements.notify.value.split(/[\s,;]+/).filter((address) => address !== ""),
     ...certificateChange(form),
     ...targetSettings(form),
   };

@@ -2,6 +2,7 @@
 // say it.
 
 import { element } from "../layout/dom.js";
+import { t } from "../layout/texts.js";
 
 const number = /^-?\d{1,15}(\.\d{1,9})?$/;
 const member = "((?:data(?:\\.[A-Za-z_][A-Za-z0-9_]*)+)|type|domain|source|company)";
@@ -9,12 +10,12 @@ const literal = '("(?:[^"\\\\]|\\\\["\\\\nt/])*"|-?\\d+(?:\\.\\d+)?)';
 
 // Each: the words, how it is written, and how it is read.
 const KINDS = {
-  is: { title: "is", write: (name, value) => `${name} == ${quoted(value)}`, read: new RegExp(`^${member} == ${literal}$`) },
-  not: { title: "is not", write: (name, value) => `${name} != ${quoted(value)}`, read: new RegExp(`^${member} != ${literal}$`) },
-  more: { title: "is more than", write: (name, value) => `${name}|float > ${value}`, read: new RegExp(`^${member}\\|float > ${literal}$`) },
-  less: { title: "is less than", write: (name, value) => `${name}|float < ${value}`, read: new RegExp(`^${member}\\|float < ${literal}$`) },
-  holds: { title: "contains", write: (name, value) => `${JSON.stringify(value)} in ${name}|string`, read: new RegExp(`^${literal} in ${member}\\|string$`), turned: true },
-  there: { title: "is there", write: (name) => name, read: new RegExp(`^${member}$`) },
+  is: { title: () => t("filter-is"), write: (name, value) => `${name} == ${quoted(value)}`, read: new RegExp(`^${member} == ${literal}$`) },
+  not: { title: () => t("filter-not"), write: (name, value) => `${name} != ${quoted(value)}`, read: new RegExp(`^${member} != ${literal}$`) },
+  more: { title: () => t("filter-more-than"), write: (name, value) => `${name}|float > ${value}`, read: new RegExp(`^${member}\\|float > ${literal}$`) },
+  less: { title: () => t("filter-less-than"), write: (name, value) => `${name}|float < ${value}`, read: new RegExp(`^${member}\\|float < ${literal}$`) },
+  holds: { title: () => t("filter-holds"), write: (name, value) => `${JSON.stringify(value)} in ${name}|string`, read: new RegExp(`^${literal} in ${member}\\|string$`), turned: true },
+  there: { title: () => t("filter-there"), write: (name) => name, read: new RegExp(`^${member}$`) },
 };
 
 function quoted(value) {
@@ -76,15 +77,15 @@ export function startFilter(form) {
   };
 
   const row = ({ name, kind, value }, index) => {
-    const label = (text) => `${text} of condition ${index + 1}`;
-    const choice = element("select", { "data-part": "kind", "aria-label": label("Comparison") }, ...Object.entries(KINDS).map(([word, { title }]) => element("option", { value: word, selected: word === kind }, title)));
-    const remove = element("button", { type: "button", class: "quiet" }, "Remove", element("span", { class: "hidden" }, ` condition ${index + 1}`));
+    const number = index + 1;
+    const choice = element("select", { "data-part": "kind", "aria-label": t("filter-comparison-of", { number }) }, ...Object.entries(KINDS).map(([word, { title }]) => element("option", { value: word, selected: word === kind }, title())));
+    const remove = element("button", { type: "button", class: "quiet" }, t("remove"), element("span", { class: "hidden" }, ` ${t("filter-condition", { number })}`));
     const made = element(
       "li",
       {},
-      element("input", { "data-part": "name", "aria-label": label("Member"), list: "filter-members", value: name, placeholder: "data.department", spellcheck: "false", autocomplete: "off" }),
+      element("input", { "data-part": "name", "aria-label": t("filter-member-of", { number }), list: "filter-members", value: name, placeholder: "data.department", spellcheck: "false", autocomplete: "off" }),
       choice,
-      element("input", { "data-part": "value", "aria-label": label("Value"), value, hidden: kind === "there", autocomplete: "off" }),
+      element("input", { "data-part": "value", "aria-label": t("filter-value-of", { number }), value, hidden: kind === "there", autocomplete: "off" }),
       remove,
     );
     remove.addEventListener("click", () => {

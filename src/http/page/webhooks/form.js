@@ -2,6 +2,7 @@
 
 import { call } from "../layout/api.js";
 import { busy, say } from "../layout/dom.js";
+import { t } from "../layout/texts.js";
 import { startCertificate } from "./certificate.js";
 import { addHeader, changes, settings, showFaults, startFields } from "./fields.js";
 import { startTest } from "./test.js";
@@ -53,7 +54,7 @@ addEventListener("beforeunload", (event) => {
 
 async function save() {
   showFaults(form, null);
-  saved.textContent = "Saving…";
+  saved.textContent = t("form-saving");
   try {
     if (id) {
       await call("PATCH", `/v1/subscriptions/${id}`, changes(form));
@@ -75,7 +76,7 @@ async function save() {
 
 if (id && location.hash === SAVED) {
   history.replaceState(null, "", location.pathname + location.search);
-  if (saved) saved.textContent = "Saved.";
-  say("Saved.");
+  if (saved) saved.textContent = t("form-saved");
+  say(t("form-saved"));
 }
 before = settings(form);

@@ -11,6 +11,7 @@ use minijinja::value::Serde;
 use minijinja::{Value, context};
 use serde::Serialize;
 
+use super::event_types::{description, title, titles};
 use super::recent::Chart;
 use super::visit::Visit;
 use crate::core::catalogue::{Catalogue, Entry};
@@ -20,16 +21,18 @@ use crate::core::json::{self as raw, pretty};
 use crate::core::preset::Preset;
 use crate::core::request::{Outgoing, Probe};
 use crate::core::subscription::{Format, Layout, Nested, Secret};
+use crate::core::subscription_input::NOTIFY_MOST;
 use crate::core::target::{Signatures, Target};
 use crate::http::bridge::Asker as _;
 use crate::http::problem::Problem;
 use crate::http::query::{MAX_LIMIT, Query};
 use crate::http::reply::{Reply, json};
 use crate::http::stats;
+use crate::texts::Texts;
 
 const SECTION: &str = "webhooks";
-/// The most domains that can be chosen.
-const DOMAINS: usize = 200;
+/// The most domains, and companies, that can be chosen.
+const NAMES: usize = 200;
 
 /// The list.
 ///
@@ -41,7 +44,7 @@ pub(super) async fn list(visit: &Visit) -> Result<Reply, Problem> {
     parameters.extend(visit.chosen(&["company", "domain", "cursor"]));
     let found = visit.ask("/v1/subscriptions", parameters).await?;
     let standings = stats::standings(visit, ids(&found)).await?;
-    let titles = titles(&visit.services().catalogue);
+    let titles = titles(visit);
     let charts = charts(visit, ids(&found)).await?;
     let (standings, charts) = (Value::from(Serde(&standings)), Value::from(Serde(&charts)));
     visit.page("webhooks.html", SECTION, context! { found, standings, titles, charts })
@@ -68,7 +71,7 @@ async fn charts(visit: &Visit, ids: Vec<SubscriptionId>) -> Result<BTreeMap<Stri
 /// 403 if the visitor may not create one.
 pub(super) async fn new(visit: &Visit) -> Result<Reply, Problem> {
     if !visit.is_admin() {
-        return Err(Problem::forbidden("making webhooks needs a token with the role `admin`"));
+        return Err(Problem::forbidden(visit.texts().text("problem-new-needs-admin")));
     }
     let ordering = visit.services().default_ordering.as_str();
     let webhook = context! {
@@ -79,7 +82,7 @@ pub(super) async fn new(visit: &Visit) -> Result<Reply, Problem> {
         ordering => ordering, expire_after => context! {}, client_cert => Value::from(()),
         template => Value::from(()), content_type => Value::from(()), preset => Value::from(()), auth => Value::from(()),
         filter => Value::from(()), filter_failures => Value::from(()), success => "2xx", success_body => Value::from(()),
-        signature => "v1", public_keys => Vec::<String>::new(),
+        signature => "v1", public_keys => Vec::<String>::new(), notify => Vec::<String>::new(),
     };
     let fresh = Secret::from_bytes(crate::http::probes::random::<32>()?);
     let secret = visit.session().map_or_else(
@@ -109,24 +112,37 @@ pub(super) async fn edit(visit: &Visit, id: SubscriptionId) -> Result<Reply, Pro
 
 /// The domains that a company has posted events for; none if there are too many to choose from.
 async fn domains(visit: &Visit, company: &str) -> Vec<String> {
-    if company.is_empty() {
-        return Vec::new();
-    }
-    let found = visit.ask("/v1/report/calls", [("by", "domain"), ("company", company)]).await.unwrap_or_default();
+    if company.is_empty() { Vec::new() } else { posted(visit, &[("by", "domain"), ("company", company)]).await }
+}
+
+/// The companies that have posted events, for somebody who sees all of them.
+async fn companies(visit: &Visit) -> Vec<String> {
+    if visit.is_bound() { Vec::new() } else { posted(visit, &[("by", "company")]).await }
+}
+
+/// The names by which the report with these parameters is divided.
+async fn posted(visit: &Visit, parameters: &[(&str, &str)]) -> Vec<String> {
+    let found = visit.ask("/v1/report/calls", parameters.iter().copied()).await.unwrap_or_default();
     let parts = found.get_attr("buckets").unwrap_or_default();
     let parts = parts.try_iter().into_iter().flatten();
-    parts.filter_map(|part| part.get_attr("bucket").ok()?.as_str().map(str::to_owned)).take(DOMAINS).collect()
+    parts.filter_map(|part| part.get_attr("bucket").ok()?.as_str().map(str::to_owned)).take(NAMES).collect()
+}
+
+/// What a service is called; services have names, not words.
+fn preset_title(texts: &Texts, preset: Preset) -> String {
+    texts.word_or("preset", preset.as_str(), preset.title())
 }
 
 async fn form(visit: &Visit, webhook: Value, more: Value) -> Result<Reply, Problem> {
     let company = webhook.get_attr("company").unwrap_or_default();
     let domains = domains(visit, company.as_str().unwrap_or_default()).await;
-    let groups = groups(&visit.services().catalogue);
-    let sources = Source::ALL.map(|source| context! { name => source.as_str(), title => title_of(source) });
+    let companies = companies(visit).await;
+    let groups = groups(&visit.services().catalogue, visit.texts());
+    let sources = Source::ALL.map(|source| context! { name => source.as_str() });
     let members = members(&visit.services().catalogue);
     let presets = Preset::ALL.iter().map(|preset| {
         context! {
-            name => preset.as_str(), title => preset.title(), paste => preset.paste(), example => preset.example(),
+            name => preset.as_str(), title => preset_title(visit.texts(), *preset), example => preset.example(),
             rate => preset.rate(), script => preset.script(), success => preset.success().status.as_str(),
         }
     });
@@ -134,21 +150,11 @@ async fn form(visit: &Visit, webhook: Value, more: Value) -> Result<Reply, Probl
     visit.page(
         "webhook.html",
         SECTION,
-        context! { webhook, domains, groups, members, presets, sources => sources.to_vec(), ..more },
+        context! {
+            webhook, companies, domains, groups, members, presets, sources => sources.to_vec(),
+            notify_most => NOTIFY_MOST, ..more
+        },
     )
-}
-
-const fn title_of(source: Source) -> &'static str {
-    match source {
-        Source::Widget => "Widget",
-        Source::LeadConnect => "Lead Connect",
-        Source::Api => "API",
-    }
-}
-
-/// Titles of the event types, by name.
-fn titles(catalogue: &Catalogue) -> BTreeMap<String, String> {
-    catalogue.entries().iter().map(|entry| (entry.name.to_string(), entry.title.clone())).collect()
 }
 
 /// The members of all samples, for the conditions of a filter.
@@ -158,25 +164,25 @@ fn members(catalogue: &Catalogue) -> BTreeSet<String> {
 }
 
 /// The event types in the form's groups: calls, SMS, and those from the configuration.
-fn groups(catalogue: &Catalogue) -> Vec<Value> {
+fn groups(catalogue: &Catalogue, texts: &Texts) -> Vec<Value> {
     let kind = |entry: &Entry| match entry.name.as_str() {
-        "call.smsfollowup" => "SMS events",
+        "call.smsfollowup" => "event-group-sms",
         "call.new" | "call.scheduled" | "call.missed" | "call.claimed" | "call.connected" | "call.finished" => {
-            "Call events"
+            "event-group-calls"
         }
-        _ => "Further events",
+        _ => "event-group-further",
     };
     let shown = |entry: &Entry| {
         context! {
-            name => entry.name.as_str(), title => entry.title.as_str(), description => entry.description.as_str(),
+            name => entry.name.as_str(), title => title(texts, entry), description => description(texts, entry),
             sample => pretty(&entry.sample),
         }
     };
-    let of = |title: &'static str| {
-        let entries = catalogue.entries().iter().filter(|entry| kind(entry) == title);
-        context! { title, entries => entries.map(shown).collect::<Vec<_>>() }
+    let of = |key: &'static str| {
+        let entries = catalogue.entries().iter().filter(|entry| kind(entry) == key);
+        context! { title => texts.text(key), entries => entries.map(shown).collect::<Vec<_>>() }
     };
-    let groups = ["Call events", "SMS events", "Further events"].map(of);
+    let groups = ["event-group-calls", "event-group-sms", "event-group-further"].map(of);
     groups.into_iter().filter(|group| group.get_attr("entries").ok().and_then(|all| all.len()) != Some(0)).collect()
 }
 

@@ -3,6 +3,7 @@
 
 import { call } from "../layout/api.js";
 import { element } from "../layout/dom.js";
+import { t } from "../layout/texts.js";
 import { conditions } from "./filter.js";
 import { bodySettings } from "./target.js";
 
@@ -43,7 +44,7 @@ export function startPreview(form) {
     all.replaceChildren(...items.map((one) => element("li", { "data-mark": mark(one) }, element("code", {}, one.event), ` ${words(one)}`)));
     const chosen = items.find((one) => one.event === event.value);
     if (!own || !chosen) return;
-    body.textContent = chosen.body ?? `${chosen.error.line === null ? "" : `Line ${chosen.error.line}: `}${chosen.error.detail}`;
+    body.textContent = chosen.body ?? located(chosen.error);
     body.classList.toggle("bad-text", chosen.body === null);
     heads.textContent = chosen.content_type ? `Content-Type: ${chosen.content_type}` : "";
     note.hidden = true;
@@ -106,7 +107,11 @@ function mark(one) {
 }
 
 function words(one) {
-  if (one.error) return `✕ ${one.error.line === null ? "" : `line ${one.error.line}: `}${one.error.detail}`;
-  if (one.filter_error) return `✓ is sent, though the filter fails: ${one.filter_error}`;
-  return one.passes === false ? "is not sent" : "✓ is sent";
+  if (one.error) return `✕ ${located(one.error)}`;
+  if (one.filter_error) return `✓ ${t("preview-filter-fails", { fault: one.filter_error })}`;
+  return one.passes === false ? t("preview-is-not-sent") : `✓ ${t("preview-is-sent")}`;
+}
+
+function located({ line, detail }) {
+  return line === null ? detail : t("preview-line", { line, fault: detail });
 }

@@ -4,6 +4,7 @@ import { call } from "../layout/api.js";
 import { copy } from "../layout/copy.js";
 import { ask } from "../layout/dialog.js";
 import { busy, element } from "../layout/dom.js";
+import { t } from "../layout/texts.js";
 
 const HIDDEN = "whsec_••••••••••••••••";
 
@@ -27,7 +28,7 @@ export function startSecret() {
   const fetched = async () => (await call("GET", `${path}/secret`)).secret;
   const reveal = (secret) => {
     text.textContent = secret ?? HIDDEN;
-    show.textContent = secret ? "Hide" : "Show";
+    show.textContent = secret ? t("secret-hide") : t("show");
     show.setAttribute("aria-expanded", String(Boolean(secret)));
   };
   const attempt = (button, work) =>
@@ -48,24 +49,24 @@ export function startSecret() {
     const overlap = element(
       "select",
       { id: "overlap" },
-      ...[["24h", "24 hours"], ["1h", "1 hour"], ["7d", "7 days"], ["0s", "not at all: the old one is in wrong hands"]].map(([value, words]) =>
+      ...[["24h", t("secret-overlap-24h")], ["1h", t("secret-overlap-1h")], ["7d", t("secret-overlap-7d")], ["0s", t("secret-overlap-0s")]].map(([value, words]) =>
         element("option", { value }, words),
       ),
     );
     const given = element("input", { id: "given-secret", class: "secret", autocomplete: "off", spellcheck: "false", placeholder: "whsec_…" });
     const fields = [
-      element("div", { class: "field" }, element("label", { for: "overlap" }, "The old secret signs too for"), overlap),
-      element("div", { class: "field" }, element("label", { for: "given-secret" }, "The new secret ", element("span", { class: "optional" }, "or one is made, if empty")), given),
+      element("div", { class: "field" }, element("label", { for: "overlap" }, t("secret-overlap")), overlap),
+      element("div", { class: "field" }, element("label", { for: "given-secret" }, `${t("secret-new")} `, element("span", { class: "optional" }, t("secret-new-help"))), given),
     ];
     const agreed = await ask({
-      title: "Rotate the secret?",
-      text: ["The webhook gets a new secret. Until the time below is over every delivery carries both signatures, so that you can change your application in peace."],
-      action: "Rotate",
+      title: t("secret-rotate-title"),
+      text: [t("secret-rotate-text")],
+      action: t("secret-rotate"),
       more: fields,
     });
     if (!agreed) return;
     const secret = given.value.trim() || null;
     reveal((await call("POST", `${path}/rotate-secret`, { overlap: overlap.value, secret })).secret);
-    said.textContent = "This is the new secret. Enter it in your application.";
+    said.textContent = t("secret-rotated");
   });
 }

@@ -3,6 +3,7 @@
 import { call } from "../layout/api.js";
 import { ask } from "../layout/dialog.js";
 import { busy } from "../layout/dom.js";
+import { t } from "../layout/texts.js";
 
 /** Makes the buttons work, if there is a stored webhook. */
 export function startState() {
@@ -15,9 +16,9 @@ export function startState() {
   const actions = {
     async pause() {
       const agreed = await ask({
-        title: "Pause this webhook?",
-        text: [`Nothing more is sent to ${url} until you resume it.`, `${waits(await waiting(path))} New events are kept as well, and all of it is sent, in order, when you resume.`],
-        action: "Pause",
+        title: t("stored-pause-title"),
+        text: [t("stored-pause-text", { url }), `${waits(await waiting(path))} ${t("stored-pause-kept")}`],
+        action: t("stored-pause"),
       });
       if (agreed) await call("PATCH", path, { enabled: false });
       return agreed;
@@ -28,9 +29,9 @@ export function startState() {
     },
     async discard() {
       const agreed = await ask({
-        title: "Discard what waits?",
-        text: [waits(await waiting(path)), "They are cancelled and will not be sent. This cannot be undone; the log keeps a line of each. The webhook itself stays."],
-        action: "Discard",
+        title: t("stored-discard-title"),
+        text: [waits(await waiting(path)), t("stored-discard-text")],
+        action: t("discard"),
         danger: true,
       });
       if (agreed) await call("POST", `${path}/discard`);
@@ -38,9 +39,9 @@ export function startState() {
     },
     async delete() {
       const agreed = await ask({
-        title: "Delete this webhook?",
-        text: [`Nothing more is sent to ${url}.`, `${waits(await waiting(path))} What waits is cancelled with it. This cannot be undone; the log stays.`],
-        action: "Delete",
+        title: t("stored-delete-title"),
+        text: [t("stored-delete-text", { url }), `${waits(await waiting(path))} ${t("stored-delete-waiting")}`],
+        action: t("stored-delete"),
         danger: true,
       });
       if (agreed) await call("DELETE", path);
@@ -70,6 +71,5 @@ async function waiting(path) {
 }
 
 function waits(count) {
-  if (count === 0) return "Nothing waits at present.";
-  return count === 1 ? "1 delivery waits." : `${count.toLocaleString()} deliveries wait.`;
+  return count === 0 ? t("stored-nothing-waits") : t("stored-waits", { count });
 }

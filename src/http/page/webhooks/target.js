@@ -42,6 +42,13 @@ export function startTarget(form) {
     for (const place of form.querySelectorAll("[data-auth]")) place.hidden = place.dataset.auth !== auth.value;
   };
   auth.addEventListener("change", showAuth);
+  // The server makes the key pair when the webhook is saved.
+  const keyLater = document.getElementById("signature-key-later");
+  const showKey = () => {
+    if (keyLater) keyLater.hidden = form.elements.signature.value === "v1";
+  };
+  form.addEventListener("change", showKey);
+  showKey();
   show();
   showAuth();
   startFilter(form);

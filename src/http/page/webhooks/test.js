@@ -4,11 +4,10 @@
 import { call } from "../layout/api.js";
 import { copy } from "../layout/copy.js";
 import { busy, element } from "../layout/dom.js";
+import { isEnglish, t, word } from "../layout/texts.js";
 import { certificateShown } from "./certificate.js";
 import { changes, headers, showFaults } from "./fields.js";
 import { testedSettings } from "./target.js";
-
-const PHASES = { resolve: "Name", connect: "Connection", send: "Sending", wait: "Waiting", receive: "Answer" };
 
 /** Makes the button work. */
 export function startTest(form) {
@@ -24,7 +23,7 @@ export function startTest(form) {
 
 async function test(form, result) {
   showFaults(form, null);
-  result.replaceChildren(element("p", { class: "notice" }, "Testing…"));
+  result.replaceChildren(element("p", { class: "notice" }, t("test-running")));
   try {
     const id = form.dataset.id;
     const found = id ? await call("POST", `/v1/subscriptions/${id}/test`, ofStored(form)) : await call("POST", "/v1/test", ofNew(form));
@@ -68,29 +67,37 @@ function ofNew(form) {
 
 /** Shows the outcome; details on demand. */
 export function outcome(found) {
-  const title = found.response === null ? "No response" : `Response ${found.response}`;
+  const title = found.response === null ? t("no-response") : t("test-response", { status: String(found.response) });
   const kind = found.working ? "good" : found.response === null ? "bad" : found.response < 400 || found.response === 429 || found.response === 503 ? "warn" : "bad";
-  const curl = element("pre", { tabindex: "0", "aria-label": "The same as a curl line" }, found.curl);
-  const copyCurl = element("button", { type: "button" }, "Copy the curl line");
+  const curl = element("pre", { tabindex: "0", "aria-label": t("test-curl") }, found.curl);
+  const copyCurl = element("button", { type: "button" }, t("test-copy-curl"));
   copyCurl.addEventListener("click", () => copy(copyCurl, found.curl));
   return element(
     "div",
     { class: `notice outcome ${kind}`, "data-outcome": found.working ? "working" : (found.error ?? String(found.response)) },
     element("strong", {}, element("span", { "aria-hidden": "true" }, found.working ? "✓" : "✕"), title),
-    element("p", {}, found.message),
+    element("p", {}, isEnglish ? found.message : summary(found)),
     element(
       "details",
       {},
-      element("summary", {}, `Details (${found.duration_ms} ms)`),
+      element("summary", {}, t("test-details", { millis: found.duration_ms })),
       phases(found),
-      found.address ? element("p", { class: "small" }, `Connected to ${found.address}`) : null,
+      isEnglish ? null : element("p", { class: "small", lang: "en" }, found.message),
+      found.address ? element("p", { class: "small" }, t("test-connected", { address: found.address })) : null,
       ...reply(found),
-      element("h3", {}, "Sent"),
-      element("pre", { tabindex: "0", "aria-label": "What was sent" }, sent(found.request)),
+      element("h3", {}, t("test-sent")),
+      element("pre", { tabindex: "0", "aria-label": t("test-what-was-sent") }, sent(found.request)),
       curl,
       copyCurl,
     ),
   );
+}
+
+// The API's message is English and says more.
+function summary({ working, error, response }) {
+  if (working) return t("outcome-working");
+  if (error) return word("outcome", error);
+  return word("outcome", String(response), word("outcome", `${Math.floor(response / 100)}xx`, ""));
 }
 
 function phases(found) {
@@ -99,12 +106,12 @@ function phases(found) {
   const most = Math.max(1, ...entries.map(([, length]) => length));
   return element(
     "ol",
-    { class: "phases", "aria-label": "How long each part took" },
+    { class: "phases", "aria-label": t("phase-times") },
     ...entries.map(([name, length]) =>
       element(
         "li",
         {},
-        element("span", {}, PHASES[name] ?? name),
+        element("span", {}, word("phase", name)),
         element("meter", { min: 0, max: most, value: length, "aria-hidden": "true" }),
         element("span", { class: "number" }, `${length} ms${found.phase === name ? " ✕" : ""}`),
       ),
@@ -115,12 +122,12 @@ function phases(found) {
 function reply(found) {
   if (found.response_body === null) return [];
   return [
-    element("h3", {}, "Reply"),
-    element("pre", { tabindex: "0", "aria-label": "The reply" }, found.response_body === "" ? "(empty)" : found.response_body),
+    element("h3", {}, t("test-reply")),
+    element("pre", { tabindex: "0", "aria-label": t("test-the-reply") }, found.response_body === "" ? t("test-empty") : found.response_body),
   ];
 }
 
 function sent(request) {
-  const lines = Object.entries(request.headers).map(([name, value]) => `${name}: ${value ?? "(not shown)"}`);
+  const lines = Object.entries(request.headers).map(([name, value]) => `${name}: ${value ?? t("test-not-shown")}`);
   return `${lines.join("\n")}\n\n${request.body}`;
 }

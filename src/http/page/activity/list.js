@@ -1,0 +1,5 @@
+// The filters of the activity.
+
+import { startFilters } from "../layout/filters.js";
+
+startFilters(document.querySelector("form.finder"));

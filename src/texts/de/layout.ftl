@@ -1,0 +1,114 @@
+# The frame of all views, and what several of them say.
+
+skip = Zum Inhalt springen
+sections = Bereiche
+section-webhooks = Webhooks
+section-logs = Protokoll
+section-calls = Anrufe
+section-report = Bericht
+section-activity = Aktivität
+section-keys = Schlüssel
+section-status = Status
+company = Unternehmen
+all-companies = Alle Unternehmen
+every-company = Alle Unternehmen
+domain = Domain
+every-domain = Alle Domains
+source = Quelle
+source-widget = Widget
+source-lead-connect = Lead Connect
+source-api = API
+signed-in-as = Angemeldet als
+help = Hilfe
+sign-out = Abmelden
+language = Sprache
+show = Anzeigen
+show-more = Mehr anzeigen
+show-all = Alle anzeigen
+find = Suchen
+filters = Filter
+more-filters = Weitere Filter
+clear-filters = Filter zurücksetzen
+export-csv = Als CSV exportieren
+from = Von
+until = Bis
+actions = Aktionen
+created = Erstellt
+last-used = Zuletzt verwendet
+never = Nie
+webhook = Webhook
+event = Ereignis
+call = Anruf
+agent = Agent
+response = Antwort
+request = Anfrage
+status = Status
+state = Zustand
+attempt = Versuch
+attempts = Versuche
+duration = Dauer
+waiting = Wartend
+secret = Geheimnis
+deliver-again = Erneut zustellen
+discard = Verwerfen
+remove = Entfernen
+looked-back = Durchsucht bis zurück zum { $time }.
+looked-back-in-vain = Bisher nichts gefunden, durchsucht bis zurück zum { $time }.
+look-further = Weiter zurück suchen
+
+# How a webhook is
+
+webhook-active = Aktiv
+webhook-paused = Angehalten
+webhook-disabled = Deaktiviert
+webhook-down = Antwortet nicht
+webhook-slow = Langsam
+
+# What became of a delivery
+
+status-pending = Ausstehend
+status-delivered = Zugestellt
+status-retrying = Wird wiederholt
+status-failed = Fehlgeschlagen
+status-expired = Verfallen
+status-cancelled = Abgebrochen
+
+# The last day of a webhook
+
+none-yet = Noch keine
+no-response = Keine Antwort
+nothing-sent = Nichts gesendet
+day-chart =
+    { $attempts ->
+        [one] { $attempts } Versuch
+       *[other] { $attempts } Versuche
+    }, davon { $failed } fehlgeschlagen
+day-attempts = von { $attempts }
+day-attempts-since = von { $attempts } seit { $time }
+
+# Problems
+
+problem-not-found = Nicht gefunden
+problem-not-allowed = Nicht erlaubt
+problem-unreadable = Diese Adresse ist ungültig
+problem-other = Da ist etwas schiefgegangen
+problem-back = Zurück zu den Webhooks
+problem-nothing-here = Unter dieser Adresse gibt es nichts.
+problem-new-needs-admin = Um Webhooks anzulegen, benötigen Sie ein Token mit der Rolle „admin“.
+
+# Scripts
+
+unreachable = Hookswitch antwortet nicht. Prüfen Sie die Verbindung und versuchen Sie es erneut.
+session-ended = Ihre Sitzung ist beendet. Melden Sie sich erneut an.
+answered = Hookswitch hat mit { $status } geantwortet.
+copy = Kopieren
+copied = Kopiert
+copy-failed = Kopieren nicht möglich
+cancel = Abbrechen
+not-saved = Das konnte nicht gespeichert werden:
+problem-about-403 = Dazu fehlt Ihnen die Berechtigung.
+problem-about-404 = Unter dieser Adresse gibt es nichts, oder Sie haben keinen Zugriff darauf.
+problem-about-422 = Ein Teil der Adresse ist ungültig.
+problem-about-429 = Es sind zu viele Anfragen auf einmal. Versuchen Sie es gleich noch einmal.
+problem-about-500 = Es ist ein interner Fehler aufgetreten.
+problem-about-503 = Hookswitch ist im Moment nicht bereit. Versuchen Sie es gleich noch einmal.

@@ -1,0 +1,32 @@
+# The daemon
+
+status-not-ready = Hookswitch ist nicht bereit: { $reason }.
+status-ready = Hookswitch arbeitet.
+status-oldest = Älteste wartende
+status-none-waiting = nichts wartet
+status-senders = Aktive Sender
+status-disk = Freier Speicherplatz
+status-disk-low = Zu wenig: Ereignisse werden abgelehnt
+status-disk-limit = unter { $bytes } werden Ereignisse abgelehnt
+status-of = von { $count }
+status-daemons = Daemons
+status-handover = { $count } von { $all } Shards werden gerade übergeben.
+status-daemons-caption = Die Daemons, die sich die Datenbank teilen
+status-daemon = Daemon
+status-version = Version
+status-shards = Shards
+status-started = Gestartet
+status-this = liefert diese Seite
+status-alive = Arbeitet
+status-silent = Antwortet nicht
+status-standbys = Standby-Server der Datenbank
+status-behind = { $bytes } im Rückstand
+status-companies = Unternehmen, die Ereignisse senden, aber keinen Webhook haben
+status-companies-advice = Ihre Ereignisse werden angenommen und aufbewahrt, aber nicht gesendet. Ist ein Name falsch geschrieben?
+status-latest-event = letztes Ereignis { $time }
+status-by-webhook = Nach Webhook
+status-webhooks-caption = Der Zustand jedes Webhooks
+status-in-flight = In Arbeit
+last-success = Letzter Erfolg
+failing-since = Fehlgeschlagen seit
+status-not-failing = keine Fehler

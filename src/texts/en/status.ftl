@@ -1,0 +1,32 @@
+# The daemon
+
+status-not-ready = Hookswitch is not ready: { $reason }.
+status-ready = Hookswitch is working.
+status-oldest = Oldest waiting
+status-none-waiting = nothing is waiting
+status-senders = Active senders
+status-disk = Free disk space
+status-disk-low = Low: events are refused
+status-disk-limit = below { $bytes } events are refused
+status-of = of { $count }
+status-daemons = Daemons
+status-handover = { $count } of { $all } shards are being handed over.
+status-daemons-caption = The daemons that share the database
+status-daemon = Daemon
+status-version = Version
+status-shards = Shards
+status-started = Started
+status-this = serves this page
+status-alive = Working
+status-silent = Not responding
+status-standbys = Database standbys
+status-behind = { $bytes } behind
+status-companies = Companies that post events but have no webhook
+status-companies-advice = Their events are accepted and kept, but not sent. Is a name misspelt?
+status-latest-event = latest event { $time }
+status-by-webhook = By webhook
+status-webhooks-caption = The state of each webhook
+status-in-flight = In progress
+last-success = Last success
+failing-since = Failing since
+status-not-failing = not failing

@@ -1,0 +1,114 @@
+# The frame of all views, and what several of them say.
+
+skip = Saltar al contenido
+sections = Secciones
+section-webhooks = Webhooks
+section-logs = Registros
+section-calls = Llamadas
+section-report = Informe
+section-activity = Actividad
+section-keys = Claves
+section-status = Estado
+company = Empresa
+all-companies = Todas las empresas
+every-company = Todas las empresas
+domain = Dominio
+every-domain = Todos los dominios
+source = Origen
+source-widget = Widget
+source-lead-connect = Lead Connect
+source-api = API
+signed-in-as = Sesión de
+help = Ayuda
+sign-out = Cerrar sesión
+language = Idioma
+show = Mostrar
+show-more = Mostrar más
+show-all = Mostrar todo
+find = Buscar
+filters = Filtros
+more-filters = Más filtros
+clear-filters = Quitar los filtros
+export-csv = Exportar CSV
+from = Desde
+until = Hasta
+actions = Acciones
+created = Creado
+last-used = Último uso
+never = Nunca
+webhook = Webhook
+event = Evento
+call = Llamada
+agent = Agente
+response = Respuesta
+request = Solicitud
+status = Estado
+state = Estado
+attempt = Intento
+attempts = Intentos
+duration = Duración
+waiting = En espera
+secret = Secreto
+deliver-again = Entregar de nuevo
+discard = Descartar
+remove = Quitar
+looked-back = Búsqueda realizada hasta el { $time }.
+looked-back-in-vain = Nada encontrado hasta ahora; búsqueda realizada hasta el { $time }.
+look-further = Seguir buscando
+
+# How a webhook is
+
+webhook-active = Activo
+webhook-paused = En pausa
+webhook-disabled = Desactivado
+webhook-down = No responde
+webhook-slow = Lento
+
+# What became of a delivery
+
+status-pending = Pendiente
+status-delivered = Entregado
+status-retrying = Reintentando
+status-failed = Fallido
+status-expired = Caducado
+status-cancelled = Cancelado
+
+# The last day of a webhook
+
+none-yet = Ninguna todavía
+no-response = Sin respuesta
+nothing-sent = Nada enviado
+day-chart =
+    { $attempts ->
+        [one] { $attempts } intento
+       *[other] { $attempts } intentos
+    }, { $failed } fallidos
+day-attempts = de { $attempts }
+day-attempts-since = de { $attempts } desde { $time }
+
+# Problems
+
+problem-not-found = No encontrado
+problem-not-allowed = No permitido
+problem-unreadable = Esta dirección no es válida
+problem-other = Algo ha fallado
+problem-back = Volver a los webhooks
+problem-nothing-here = No hay nada en esta dirección.
+problem-new-needs-admin = Para crear webhooks se necesita un token con el rol «admin».
+
+# Scripts
+
+unreachable = Hookswitch no responde. Compruebe la conexión e inténtelo de nuevo.
+session-ended = Su sesión ha terminado. Inicie sesión de nuevo.
+answered = Hookswitch respondió con { $status }.
+copy = Copiar
+copied = Copiado
+copy-failed = No se pudo copiar
+cancel = Cancelar
+not-saved = No se pudo guardar:
+problem-about-403 = No tiene permiso para esto.
+problem-about-404 = No hay nada en esta dirección o no tiene acceso.
+problem-about-422 = Una parte de la dirección no es válida.
+problem-about-429 = Hay demasiadas solicitudes a la vez. Inténtelo de nuevo en un momento.
+problem-about-500 = Se ha producido un error interno.
+problem-about-503 = Hookswitch no está listo en este momento. Inténtelo de nuevo en un momento.

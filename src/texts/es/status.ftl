@@ -1,0 +1,32 @@
+# The daemon
+
+status-not-ready = Hookswitch no está listo: { $reason }.
+status-ready = Hookswitch funciona.
+status-oldest = Espera más antigua
+status-none-waiting = nada en espera
+status-senders = Emisores activos
+status-disk = Espacio libre en disco
+status-disk-low = Insuficiente: se rechazan los eventos
+status-disk-limit = por debajo de { $bytes } se rechazan los eventos
+status-of = de { $count }
+status-daemons = Daemons
+status-handover = { $count } de { $all } particiones están cambiando de daemon.
+status-daemons-caption = Los daemons que comparten la base de datos
+status-daemon = Daemon
+status-version = Versión
+status-shards = Particiones
+status-started = Iniciado
+status-this = sirve esta página
+status-alive = En marcha
+status-silent = No responde
+status-standbys = Servidores de reserva de la base de datos
+status-behind = { $bytes } de retraso
+status-companies = Empresas que envían eventos pero no tienen webhook
+status-companies-advice = Sus eventos se aceptan y se conservan, pero no se envían. ¿Hay algún nombre mal escrito?
+status-latest-event = último evento { $time }
+status-by-webhook = Por webhook
+status-webhooks-caption = El estado de cada webhook
+status-in-flight = En curso
+last-success = Último éxito
+failing-since = Falla desde
+status-not-failing = sin fallos
