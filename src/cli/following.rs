@@ -100,7 +100,7 @@ impl Listed<'_> {
             Output::Json => return Ok(Printer::Json(out)),
             Output::Csv => {
                 let columns: Vec<Column> = self.columns.iter().map(|(column, _)| *column).collect();
-                return CsvLines::begin(&columns, out).map(Printer::Csv);
+                return CsvLines::begin(&columns, out).map(|lines| Printer::Csv(Box::new(lines)));
             }
             Output::Wide => None,
             Output::Table => screen::room(),
@@ -139,7 +139,7 @@ impl Listed<'_> {
 enum Printer<'o> {
     /// One line of JSON each.
     Json(&'o mut dyn Write),
-    Csv(CsvLines<'o>),
+    Csv(Box<CsvLines<'o>>),
     Table(Layout, &'o mut dyn Write),
 }
 

@@ -53,7 +53,7 @@ impl<'o> CsvLines<'o> {
     /// `out` could not be written to.
     pub(super) fn begin(columns: &[Column], out: &'o mut dyn Write) -> Result<Self, Failure> {
         let mut lines = Self { writer: csv::Writer::from_writer(out) };
-        lines.line(&columns.iter().map(|column| column.name()).collect::<Vec<_>>())?;
+        lines.line(&columns.iter().map(Column::name).collect::<Vec<_>>())?;
         Ok(lines)
     }
 

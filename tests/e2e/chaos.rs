@@ -366,7 +366,7 @@ fn faults_of_daemons_and_server_lose_nothing_and_keep_the_order() {
             let _ended = Ended(all);
             disturb(daemons, pair, plan, done, all)
         });
-        let posted: Vec<_> = producers.into_iter().map(|producer| producer.join()).collect();
+        let posted: Vec<_> = producers.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
         done.store(true, Ordering::Relaxed);
         let posted: Vec<_> = posted.into_iter().map(|posted| posted.expect("a producer")).collect();
         (posted, disturbing.join().expect("the faults"))
