@@ -113,9 +113,9 @@ pub(super) struct Entry {
     #[serde(default)]
     pub(super) subscription: String,
     #[serde(default)]
-    company: String,
+    company: Option<String>,
     #[serde(default)]
-    call: String,
+    call: Option<String>,
 }
 
 /// The columns, wide enough for all our words; without the further ones 80 in total.
@@ -152,7 +152,7 @@ impl Entry {
             Some(millis) if millis < 9_999.5 => format!("{millis:.0}"),
             Some(millis) => format!("{:.0}s", millis / 1000.0),
         };
-        let (company, call) = (self.company.clone(), self.call.clone());
+        let [company, call] = [&self.company, &self.call].map(|text| text.clone().unwrap_or_default());
         let (event, status, subscription) = (self.event.clone(), self.status.clone(), self.subscription.clone());
         [response, created, event, status, attempt, length, company, call, subscription]
     }

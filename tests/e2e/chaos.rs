@@ -318,7 +318,12 @@ fn repeats(arrived: &[Arc<Received>], happened: &[Happened]) -> usize {
 fn check_ids(daemons: &Daemons, plan: Plan, producer: usize, acknowledged: &Acknowledged) {
     for (id, event) in acknowledged.iter().step_by(97) {
         let number = id.split_once('-').and_then(|(_, number)| number.parse().ok()).expect("a number");
-        let reply = daemons.client(number % DAEMONS).post("/v1/events", &posted(plan, producer, number)).expect(202);
+        // A daemon may learn only now that the server has ended its session.
+        let reply = until("it is answered", || {
+            let reply = daemons.client(number % DAEMONS).post("/v1/events", &posted(plan, producer, number));
+            (reply.status != 503).then_some(reply)
+        });
+        let reply = reply.expect(202);
         assert_eq!((&reply.json()["id"], &reply.json()["duplicate"]), (&json!(event), &json!(true)), "{id}");
     }
 }

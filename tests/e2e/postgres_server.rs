@@ -243,6 +243,10 @@ fn a_promoted_standby_is_followed_and_nothing_accepted_is_lost() {
         });
         assert!(away.contains("PostgreSQL"), "{away}");
         pair.promote_standby();
+        // As whoever has no other standby does: commits would wait for one.
+        for statement in ["ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()"] {
+            sql(&pair.primary).batch_execute(statement).unwrap();
+        }
         until("it is ready again", || (daemon.api().get("/readyz").status == 200).then_some(()));
         let before = receiver.requests().len();
         receiver.wait_for(before + 40);

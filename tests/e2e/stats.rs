@@ -124,7 +124,7 @@ fn with_many_webhooks_the_command_line_and_the_page_show_all() {
     });
 
     let browser = Browser::signed_in(&daemon);
-    for (path, row) in [("/status", "data-label=\"Under way\""), ("/webhooks", "data-label=\"Last response\"")] {
+    for (path, row) in [("/status", "data-label=\"In progress\""), ("/webhooks", "data-label=\"Last response\"")] {
         let first = browser.get(path).expect(200).text();
         assert_eq!(first.matches(row).count(), 500, "{path}");
         let (_, link) = first.split_once(&format!("href=\"{path}?cursor=")).expect("a way on");
@@ -132,10 +132,10 @@ fn with_many_webhooks_the_command_line_and_the_page_show_all() {
         let second = browser.get(&format!("{path}?cursor={cursor}")).expect(200).text();
         assert_eq!((second.matches(row).count(), second.contains("Show more")), (MANY - 500, false), "{path}");
     }
-    assert_eq!(browser.get("/status").expect(200).text().contains("Room on the disk"), has_directory());
+    assert_eq!(browser.get("/status").expect(200).text().contains("Free disk space"), has_directory());
     assert_eq!(text.contains("MiB to stay free"), has_directory(), "{text}");
     let of_company = browser.get("/status?company=globex").expect(200).text();
-    assert_eq!(of_company.matches("data-label=\"Under way\"").count(), MANY / 3);
+    assert_eq!(of_company.matches("data-label=\"In progress\"").count(), MANY / 3);
 }
 
 #[test]

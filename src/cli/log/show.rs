@@ -38,13 +38,13 @@ pub(super) struct Show {
 struct Whole {
     id: String,
     created: String,
-    event: String,
+    event: Option<String>,
     event_id: Option<String>,
     delivery: Option<String>,
-    subscription: String,
-    company: String,
-    call: String,
-    url: String,
+    subscription: Option<String>,
+    company: Option<String>,
+    call: Option<String>,
+    url: Option<String>,
     status: String,
     attempt: u32,
     test: bool,
@@ -89,11 +89,11 @@ fn write(whole: &Whole, out: &mut dyn Write) -> Result<(), Failure> {
         ("answer", answer),
         ("created", Some(whole.created.clone())),
         ("next", whole.next_attempt.clone()),
-        ("event", Some([whole.event.as_str(), whole.event_id.as_deref().unwrap_or_default()].join(" "))),
+        ("event", Some([&whole.event, &whole.event_id].map(|text| text.as_deref().unwrap_or_default()).join(" "))),
         ("delivery", whole.delivery.clone()),
-        ("webhook", Some(whole.subscription.clone())),
-        ("company", Some(whole.company.clone())),
-        ("call", Some(whole.call.clone())),
+        ("webhook", whole.subscription.clone()),
+        ("company", whole.company.clone()),
+        ("call", whole.call.clone()),
     ];
     for (name, value) in lines {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
@@ -104,7 +104,7 @@ fn write(whole: &Whole, out: &mut dyn Write) -> Result<(), Failure> {
         writeln!(out, "{:<10}{line}", "")?;
     }
     if let Some(request) = &whole.request {
-        writeln!(out, "\nPOST {}", safe(&whole.url))?;
+        writeln!(out, "\nPOST {}", safe(whole.url.as_deref().unwrap_or_default()))?;
         write_part(Some(&request.headers), &request.body, out)?;
     }
     if let Some(code) = whole.response {

@@ -29,7 +29,7 @@ fn entries_are_lines_of_80_columns() {
             "200 !               2026-11-23 09:30:00  call.new          delivered     1     3",
         ),
         (
-            r#"{"id":"att_4","created":"2026-11-23T09:30:00.123Z","event":"call.new","status":"failed","response":404,"test":true,"attempt":1,"duration_ms":3.4}"#,
+            r#"{"id":"att_4","created":"2026-11-23T09:30:00.123Z","event":"call.new","status":"failed","response":404,"test":true,"attempt":1,"duration_ms":3.4,"company":null,"call":null}"#,
             "404                 2026-11-23 09:30:00  call.new          failed     test     3",
         ),
     ];
