@@ -32,6 +32,8 @@ fn activity_is_counted_without_names() {
     daemon.subscribe(&bad.url("/the-bad-one"), json!({}));
     daemon.subscribe(&good.url("/paused"), json!({"enabled": false}));
     daemon.accept(&with(numbered("secret-call", 0), "id", "once"));
+    // Also if nothing else is written with it.
+    good.wait_for(1);
     daemon.accept(&with(numbered("secret-call", 0), "id", "once"));
     daemon.accept(&numbered("other-call", 1));
     let version = concat!("hookswitch_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}");

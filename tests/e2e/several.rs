@@ -123,6 +123,8 @@ fn when_an_owner_is_killed_another_sends_and_one_that_stops_hands_over_at_once()
     wait_for_shares(&mut sql, 3);
     daemons[0].accept(&event("call.new", "c1"));
     receiver.wait_for(9);
+    // What is not recorded yet is repeated.
+    daemons[0].wait_for_list("/v1/deliveries?state=delivered", 9);
     daemons.remove(0).kill();
     let killed = Instant::now();
     daemons[0].accept(&event("call.claimed", "c1"));

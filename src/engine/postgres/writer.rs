@@ -399,6 +399,9 @@ impl Writer {
             if let Err((_, refusal)) = self.changes.on_connection(commit::unlock) {
                 self.lose(results, None, &refusal.0);
             }
+            if tally.repeated > 0 {
+                (self.listeners.committed)(Committed { took: decided_at.at.elapsed(), synced: None, ..tally });
+            }
             self.give(answers, Ok(()));
             return self.send(requests);
         }
