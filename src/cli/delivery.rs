@@ -11,10 +11,10 @@ use super::client::{Client, read};
 use super::connection::Connection;
 use super::exit::Failure;
 use super::format::Format;
-use super::listing;
+use super::listing::{self, Newest};
 use super::table::Column;
 use super::text::safe;
-use super::time::{Here, plain};
+use super::time::plain;
 use crate::core::delivery::State;
 use crate::core::path::segment;
 
@@ -65,18 +65,9 @@ struct List {
     /// Only those of this call
     #[arg(long, value_name = "CALL_ID")]
     call: Option<String>,
-    /// From this time on: a date, RFC 3339, or 24h ago
-    #[arg(long, value_name = "TIME")]
-    since: Option<String>,
-    /// Before this time
-    #[arg(long, value_name = "TIME")]
-    until: Option<String>,
-    /// At most this many, the newest
-    #[arg(long, short = 'n', value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=500))]
-    limit: u16,
 
     #[command(flatten)]
-    format: Format,
+    newest: Newest,
 }
 
 #[derive(Debug, Args)]
@@ -119,9 +110,6 @@ impl Delivery {
 
 impl List {
     fn run(self, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
-        let here = Here::of_machine();
-        let since = here.optional_time("since", &self.since)?;
-        let until = here.optional_time("until", &self.until)?;
         let parameters = [
             ("state", self.state.as_deref()),
             ("company", self.company.as_deref()),
@@ -129,11 +117,9 @@ impl List {
             ("event_id", self.event_id.as_deref()),
             ("event", self.event.as_deref()),
             ("call", self.call.as_deref()),
-            ("since", since.as_deref()),
-            ("until", until.as_deref()),
         ];
-        let items = listing::newest(client, "/v1/deliveries", &parameters, self.limit)?;
-        write_table(&items, self.format, "No deliveries match.", out)
+        let items = self.newest.fetch(client, "/v1/deliveries", &parameters)?;
+        write_table(&items, self.newest.format, "No deliveries match.", out)
     }
 }
 

@@ -11,10 +11,10 @@ use super::connection::Connection;
 use super::delivery::write_table;
 use super::exit::Failure;
 use super::format::Format;
-use super::listing;
+use super::listing::{self, Newest};
 use super::table::Column;
 use super::text::{pretty, safe};
-use super::time::{Here, plain};
+use super::time::plain;
 use crate::core::path::segment;
 
 /// List accepted events, or show one
@@ -52,18 +52,9 @@ struct List {
     /// Only those of this lead's phone number
     #[arg(long)]
     phone: Option<String>,
-    /// From this time on: a date, RFC 3339, or 24h ago
-    #[arg(long, value_name = "TIME")]
-    since: Option<String>,
-    /// Before this time
-    #[arg(long, value_name = "TIME")]
-    until: Option<String>,
-    /// At most this many, the newest
-    #[arg(long, short = 'n', value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=500))]
-    limit: u16,
 
     #[command(flatten)]
-    format: Format,
+    newest: Newest,
 }
 
 /// Show an event with its data and its deliveries
@@ -113,16 +104,11 @@ impl Event {
 
 impl List {
     fn run(self, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
-        let here = Here::of_machine();
-        let since = here.optional_time("since", &self.since)?;
-        let until = here.optional_time("until", &self.until)?;
         let parameters = [
             ("company", self.company.as_deref()),
             ("type", self.event_type.as_deref()),
             ("call", self.call.as_deref()),
             ("phone", self.phone.as_deref()),
-            ("since", since.as_deref()),
-            ("until", until.as_deref()),
         ];
         let columns = [
             Column::id("ID"),
@@ -135,8 +121,8 @@ impl List {
             let Data { call_id } = serde_json::from_str(event.data.get()).unwrap_or_default();
             [event.id, plain(&event.accepted_at), event.r#type, event.company, call_id]
         };
-        let items = listing::newest(client, "/v1/events", &parameters, self.limit)?;
-        listing::print(&items, self.format, columns, row, "No events match.", out)
+        let items = self.newest.fetch(client, "/v1/events", &parameters)?;
+        listing::print(&items, self.newest.format, columns, row, "No events match.", out)
     }
 }
 

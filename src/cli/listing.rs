@@ -63,7 +63,7 @@ impl Listing {
 ///
 /// # Errors
 /// Those of [`Client::get`].
-pub(super) fn newest(
+fn newest(
     client: &Client,
     path: &str,
     parameters: &[(&str, Option<&str>)],
@@ -81,6 +81,41 @@ pub(super) fn newest(
             items.truncate(most.into());
             return Ok(items);
         }
+    }
+}
+
+/// The options of a list of events or deliveries.
+#[derive(Debug, Args)]
+pub(super) struct Newest {
+    /// From this time on: a date, RFC 3339, or 24h ago
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Before this time
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// At most this many, the newest
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=500))]
+    limit: u16,
+
+    #[command(flatten)]
+    pub(super) format: Format,
+}
+
+impl Newest {
+    /// The newest items at `path`, verbatim, narrowed by `parameters` as well.
+    ///
+    /// # Errors
+    /// An invalid time; those of [`Client::get`].
+    pub(super) fn fetch(
+        &self,
+        client: &Client,
+        path: &str,
+        parameters: &[(&str, Option<&str>)],
+    ) -> Result<Vec<Box<RawValue>>, Failure> {
+        let here = Here::of_machine();
+        let (since, until) = (here.optional_time("since", &self.since)?, here.optional_time("until", &self.until)?);
+        let times = [("since", since.as_deref()), ("until", until.as_deref())];
+        newest(client, path, &[parameters, &times].concat(), self.limit)
     }
 }
 
