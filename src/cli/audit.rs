@@ -109,8 +109,7 @@ impl Audit {
 impl Filter {
     /// The query parameters of the given options.
     fn parameters(self, here: &Here) -> Result<Vec<(&'static str, String)>, Failure> {
-        let since = here.optional_time("since", &self.since)?;
-        let until = here.optional_time("until", &self.until)?;
+        let (since, until) = here.period(&self.since, &self.until)?;
         let given = [
             ("company", self.company),
             ("actor", self.actor),

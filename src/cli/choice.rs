@@ -19,9 +19,9 @@ pub(super) fn among(words: impl Iterator<Item = &'static str>) -> PossibleValues
     PossibleValuesParser::new(words)
 }
 
-/// A source of events; `ilr` is an older name of one.
-pub(super) fn sources() -> PossibleValuesParser {
-    among(Source::ALL.into_iter().map(Source::as_str).chain(["ilr"]))
+/// The sources of events; `ilr` is an older name of one.
+pub(super) fn sources() -> impl Iterator<Item = &'static str> {
+    Source::ALL.into_iter().map(Source::as_str).chain(["ilr"])
 }
 
 /// One of these words, or nothing at all, which takes the setting away.

@@ -147,7 +147,19 @@ impl Client {
     /// # Errors
     /// It is not there; there was no successful reply.
     pub(super) fn get_one(&self, path: &str, what: &str, id: &str) -> Result<String, Failure> {
-        let reply = self.look(path)?;
+        self.one(&Method::GET, path, None, what, id)
+    }
+
+    /// `POST path` without anything, where the `what` with this id is.
+    ///
+    /// # Errors
+    /// As [`Client::get_one`].
+    pub(super) fn post_one(&self, path: &str, what: &str, id: &str) -> Result<String, Failure> {
+        self.one(&Method::POST, path, Some(""), what, id)
+    }
+
+    fn one(&self, method: &Method, path: &str, body: Option<&str>, what: &str, id: &str) -> Result<String, Failure> {
+        let reply = self.exchange(method, path, body).map_err(|(_, failure)| failure)?;
         if reply.status == 404 {
             let why = "check that the id is whole, and that it is of this daemon and not older than what is kept";
             return Err(Failure::new(format!("there is no {what} {}: {why}", safe(id))));

@@ -157,9 +157,7 @@ pub(super) fn write_table(
 impl One {
     fn post(self, verb: &str, client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
         let path = format!("/v1/deliveries/{}", segment(&self.id));
-        // So that an id that is none is named as such.
-        client.get_one(&path, "delivery", &self.id)?;
-        let reply = client.post(&format!("{path}/{verb}"), "")?;
+        let reply = client.post_one(&format!("{path}/{verb}"), "delivery", &self.id)?;
         if self.json {
             return Ok(writeln!(out, "{}", reply.trim_end())?);
         }

@@ -96,16 +96,16 @@ impl Listed<'_> {
     /// Begins to print: writes the titles, or that there is `nothing`.
     fn printer<'o>(&self, nothing: bool, out: &'o mut dyn Write) -> Result<Printer<'o>, Failure> {
         let output = self.printing.format.output();
-        let room = match output {
+        let limit = match output {
             Output::Json => return Ok(Printer::Json(out)),
             Output::Csv => {
                 let columns: Vec<Column> = self.columns.iter().map(|(column, _)| *column).collect();
                 return CsvLines::begin(&columns, out).map(|lines| Printer::Csv(Box::new(lines)));
             }
             Output::Wide => None,
-            Output::Table => screen::room(),
+            Output::Table => screen::columns(),
         };
-        let layout = Layout::fixed(self.columns, room);
+        let layout = Layout::fixed(self.columns, limit);
         writeln!(out, "{}", if nothing { "No entries match.".to_owned() } else { layout.head() })?;
         Ok(Printer::Table(layout, out))
     }

@@ -7,11 +7,12 @@ use clap::{Args, ValueEnum};
 use super::exit::Failure;
 use super::table::Column;
 use super::text::safe;
+use crate::core::text::harmless;
 
 /// How a list is printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Output {
-    /// Columns as far as there is room for them.
+    /// As many columns as the terminal shows.
     #[default]
     Table,
     /// All columns, and nothing cut.
@@ -57,12 +58,15 @@ impl<'o> CsvLines<'o> {
         Ok(lines)
     }
 
-    /// Writes a line. Control characters are escaped, since a terminal may be at the end of it.
+    /// Writes a line; what a table shows as `-` is empty. Control characters are escaped, since a terminal may be at the end
+    /// of it.
     ///
     /// # Errors
     /// `out` could not be written to.
     pub(super) fn line(&mut self, cells: &[String]) -> Result<(), Failure> {
-        self.writer.write_record(cells.iter().map(|cell| safe(cell))).map_err(io::Error::from)?;
+        self.writer
+            .write_record(cells.iter().map(|cell| if cell == "-" { String::new() } else { harmless(safe(cell)) }))
+            .map_err(io::Error::from)?;
         Ok(self.writer.flush()?)
     }
 }

@@ -47,7 +47,7 @@ impl Listing {
         company: Option<&str>,
     ) -> Result<Vec<Box<RawValue>>, Failure> {
         let here = Here::of_machine();
-        let (since, until) = (here.optional_time("since", &self.since)?, here.optional_time("until", &self.until)?);
+        let (since, until) = here.period(&self.since, &self.until)?;
         let parameters = [
             ("company", company),
             ("domain", self.domain.as_deref()),
@@ -113,7 +113,7 @@ impl Newest {
         parameters: &[(&str, Option<&str>)],
     ) -> Result<Vec<Box<RawValue>>, Failure> {
         let here = Here::of_machine();
-        let (since, until) = (here.optional_time("since", &self.since)?, here.optional_time("until", &self.until)?);
+        let (since, until) = here.period(&self.since, &self.until)?;
         let times = [("since", since.as_deref()), ("until", until.as_deref())];
         newest(client, path, &[parameters, &times].concat(), self.limit)
     }
@@ -165,8 +165,8 @@ pub(super) fn print<T: DeserializeOwned, const N: usize>(
     for row in rows {
         table.row(row?);
     }
-    let room = if output == Output::Wide { None } else { screen::room() };
-    Ok(table.write_within(room, out, none)?)
+    let limit = if output == Output::Wide { None } else { screen::columns() };
+    Ok(table.write_within(limit, out, none)?)
 }
 
 #[cfg(test)]
@@ -178,7 +178,7 @@ mod tests {
     fn printed(options: &[&str]) -> String {
         let matches = Format::augment_args(clap::Command::new("list")).try_get_matches_from(options).unwrap();
         let format = Format::from_arg_matches(&matches).unwrap();
-        let items = [r#"["sub_1","a,\u001b\"b"]"#, r#"["sub_2",""]"#]
+        let items = [r#"["sub_1","a,\u001b\"b"]"#, r#"["sub_2","-"]"#, r#"["sub_3","=1+1"]"#]
             .map(|text| RawValue::from_string(text.to_owned()).unwrap());
         let columns = [Column::id("ID"), Column::text("LAST USED").further()];
         let mut out = Vec::new();
@@ -188,9 +188,9 @@ mod tests {
 
     #[test]
     fn a_list_is_printed_as_a_table_csv_or_json() {
-        assert_eq!(printed(&["list"]), "ID     LAST USED\nsub_1  a,\\u{1b}\"b\nsub_2\n");
-        assert_eq!(printed(&["list", "-o", "csv"]), "id,last_used\nsub_1,\"a,\\u{1b}\"\"b\"\nsub_2,\n");
+        assert_eq!(printed(&["list"]), "ID     LAST USED\nsub_1  a,\\u{1b}\"b\nsub_2  -\nsub_3  =1+1\n");
+        assert_eq!(printed(&["list", "-o", "csv"]), "id,last_used\nsub_1,\"a,\\u{1b}\"\"b\"\nsub_2,\nsub_3,'=1+1\n");
         let json = printed(&["list", "--json"]);
-        assert_eq!((json.lines().count(), printed(&["list", "-o", "json"])), (2, json));
+        assert_eq!((json.lines().count(), printed(&["list", "-o", "json"])), (3, json));
     }
 }

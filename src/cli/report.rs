@@ -6,7 +6,7 @@ use std::io::Write;
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
 
-use super::choice::sources;
+use super::choice::{among, sources};
 use super::client::{Client, read, with_query};
 use super::connection::Connection;
 use super::exit::Failure;
@@ -56,7 +56,7 @@ struct Filter {
     #[arg(long)]
     domain: Option<String>,
     /// … from this source: widget, lead_connect or api
-    #[arg(long, value_parser = sources(), hide_possible_values = true)]
+    #[arg(long, value_parser = among(sources()), hide_possible_values = true)]
     source: Option<String>,
     /// … that this agent took
     #[arg(long, value_name = "ID")]
@@ -144,7 +144,7 @@ impl Report {
         let client = Client::new(&self.connection)?;
         let Filter { company, domain, source, agent, since, until } = &self.filter;
         let here = Here::of_machine();
-        let (since, until) = (here.optional_time("since", since)?, here.optional_time("until", until)?);
+        let (since, until) = here.period(since, until)?;
         let parameters = [
             ("by", Some(self.by.word())),
             ("company", company.as_deref()),

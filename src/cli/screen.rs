@@ -14,7 +14,7 @@ use super::text::cut;
 #[derive(Debug, Clone, Copy)]
 struct Screen {
     /// Terminal columns; `None` for a pipe or a file, where nothing is cut.
-    room: Option<usize>,
+    columns: Option<usize>,
     coloured: bool,
 }
 
@@ -35,8 +35,8 @@ pub(super) enum Color {
 
 /// Observes standard output.
 pub(super) fn observe(color: Color) {
-    let room = io::stdout().is_terminal().then(|| {
-        terminal_size::terminal_size().map_or(USUAL, |(terminal_size::Width(columns), _)| usize::from(columns.max(1)))
+    let columns = io::stdout().is_terminal().then(|| {
+        terminal_size::terminal_size().map_or(USUAL, |(terminal_size::Width(width), _)| usize::from(width.max(1)))
     });
     let coloured = match color {
         Color::Auto => AutoStream::choice(&io::stdout()) != ColorChoice::Never,
@@ -44,16 +44,16 @@ pub(super) fn observe(color: Color) {
         Color::Never => false,
     };
     // Only the first observation counts.
-    SCREEN.get_or_init(|| Screen { room, coloured });
+    SCREEN.get_or_init(|| Screen { columns, coloured });
 }
 
 fn screen() -> Screen {
-    SCREEN.get().copied().unwrap_or(Screen { room: Some(USUAL), coloured: false })
+    SCREEN.get().copied().unwrap_or(Screen { columns: Some(USUAL), coloured: false })
 }
 
 /// The columns of the terminal; `None` without one.
-pub(super) fn room() -> Option<usize> {
-    screen().room
+pub(super) fn columns() -> Option<usize> {
+    screen().columns
 }
 
 /// Whether colours are shown.
@@ -63,10 +63,10 @@ pub(super) fn coloured() -> bool {
 
 /// Whether standard output is a terminal.
 pub(super) fn is_terminal() -> bool {
-    room().is_some()
+    columns().is_some()
 }
 
 /// `line` cut to the terminal's width, `indent` columns of which are taken.
 pub(super) fn fit(line: &str, indent: usize) -> String {
-    room().map_or_else(|| line.to_owned(), |room| cut(line, room.saturating_sub(indent)))
+    columns().map_or_else(|| line.to_owned(), |columns| cut(line, columns.saturating_sub(indent)))
 }

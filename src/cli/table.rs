@@ -1,6 +1,6 @@
 //! Tables: columns as wide as needed, and no wider in all than the terminal.
 //!
-//! Without a terminal nothing is cut. Where there is too little room, further columns are left out, and then text is cut
+//! Without a terminal nothing is cut. On a terminal that is too narrow, further columns are left out, and then text is cut
 //! with `…`; ids never are.
 //!
 //! Invariant: no cell contains control sequences.
@@ -22,7 +22,7 @@ const GAP: usize = 2;
 /// Minimum width to which a column is cut.
 const LEAST: usize = 6;
 
-/// What happens to a column where there is too little room.
+/// What happens to a column where the terminal is too narrow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Cut {
     Never,
@@ -66,7 +66,7 @@ impl Column {
         Self { right: true, ..Self::id(title) }
     }
 
-    /// Shown only where there is room for it, or by `-o wide` and `-o csv`.
+    /// Shown only where the terminal is wide enough, or by `-o wide` and `-o csv`.
     pub(super) const fn further(self) -> Self {
         Self { further: true, ..self }
     }
@@ -100,13 +100,13 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Columns of given widths, for rows not known yet, in so much room. What is left of it goes to the elastic ones.
-    pub(super) fn fixed(columns: &[(Column, usize)], room: Option<usize>) -> Self {
+    /// Columns of given widths, for rows not known yet, in a table of at most `limit` columns of the terminal. What is left of them goes to the elastic ones.
+    pub(super) fn fixed(columns: &[(Column, usize)], limit: Option<usize>) -> Self {
         let all = columns.iter().enumerate().map(|(index, (column, width))| (index, *column, *width));
-        let mut layout = Self { columns: all.collect(), cuts: room.is_some(), coloured: screen::coloured() };
-        if let Some(room) = room {
-            layout.leave_out(room);
-            let left = room.saturating_sub(layout.total());
+        let mut layout = Self { columns: all.collect(), cuts: limit.is_some(), coloured: screen::coloured() };
+        if let Some(limit) = limit {
+            layout.leave_out(limit);
+            let left = limit.saturating_sub(layout.total());
             let elastic = layout.columns.iter().filter(|(_, column, _)| column.cut == Cut::First).count();
             for (_, column, width) in &mut layout.columns {
                 *width += if column.cut == Cut::First { left / elastic } else { 0 };
@@ -115,16 +115,16 @@ impl Layout {
         layout
     }
 
-    fn fit(columns: &[Column], rows: &[Vec<String>], room: Option<usize>) -> Self {
+    fn fit(columns: &[Column], rows: &[Vec<String>], limit: Option<usize>) -> Self {
         let needed = |(index, column): (usize, &Column)| {
             let cells = rows.iter().filter_map(|row| row.get(index)).map(|cell| width(cell));
             (index, *column, cells.chain([width(column.title)]).max().unwrap_or(0))
         };
         let columns = columns.iter().enumerate().map(needed).collect();
-        let mut layout = Self { columns, cuts: room.is_some(), coloured: screen::coloured() };
-        if let Some(room) = room {
-            layout.leave_out(room);
-            while layout.total() > room && layout.narrow() {}
+        let mut layout = Self { columns, cuts: limit.is_some(), coloured: screen::coloured() };
+        if let Some(limit) = limit {
+            layout.leave_out(limit);
+            while layout.total() > limit && layout.narrow() {}
         }
         layout
     }
@@ -133,9 +133,9 @@ impl Layout {
         self.columns.iter().map(|(.., width)| width + GAP).sum::<usize>().saturating_sub(GAP)
     }
 
-    /// Leaves out further columns, the last first, until the rest has room.
-    fn leave_out(&mut self, room: usize) {
-        while self.total() > room {
+    /// Leaves out further columns, the last first, until the rest fits.
+    fn leave_out(&mut self, limit: usize) {
+        while self.total() > limit {
             let Some(last) = self.columns.iter().rposition(|(_, column, _)| column.further) else { return };
             self.columns.remove(last);
         }
@@ -201,18 +201,18 @@ impl Table {
     /// # Errors
     /// `out` could not be written to.
     pub(super) fn write(&self, out: &mut dyn Write, empty: &str) -> io::Result<()> {
-        self.write_within(screen::room(), out, empty)
+        self.write_within(screen::columns(), out, empty)
     }
 
-    /// As [`Table::write`], in so much room; `None`: as wide as needed, with all columns.
+    /// As [`Table::write`], of at most `limit` columns of the terminal; `None`: as wide as needed, with all columns.
     ///
     /// # Errors
     /// `out` could not be written to.
-    pub(super) fn write_within(&self, room: Option<usize>, out: &mut dyn Write, empty: &str) -> io::Result<()> {
+    pub(super) fn write_within(&self, limit: Option<usize>, out: &mut dyn Write, empty: &str) -> io::Result<()> {
         if self.rows.is_empty() {
             return writeln!(out, "{empty}");
         }
-        let layout = Layout::fit(&self.columns, &self.rows, room);
+        let layout = Layout::fit(&self.columns, &self.rows, limit);
         writeln!(out, "{}", layout.head())?;
         self.rows.iter().try_for_each(|row| writeln!(out, "{}", layout.line(row)))
     }
@@ -233,21 +233,21 @@ mod tests {
 
     const COLUMNS: [Column; 3] = [Column::id("ID"), Column::elastic("URL"), Column::number("WAITING")];
 
-    fn written(columns: &[Column], room: Option<usize>, rows: &[&[&str]]) -> Vec<String> {
+    fn written(columns: &[Column], limit: Option<usize>, rows: &[&[&str]]) -> Vec<String> {
         let mut table = Table::new(columns);
         for row in rows {
             table.row(row.iter().map(|cell| (*cell).to_owned()));
         }
         let mut out = Vec::new();
-        table.write_within(room, &mut out, "none").unwrap();
+        table.write_within(limit, &mut out, "none").unwrap();
         String::from_utf8(out).unwrap().lines().map(str::to_owned).collect()
     }
 
     #[test]
     fn columns_are_as_wide_as_they_need() {
         let wanted = ["ID     URL       WAITING", "sub_1  http://a        3", "sub_2                  0"];
-        for room in [Some(80), None] {
-            assert_eq!(written(&COLUMNS, room, &[&["sub_1", "http://a", "3"], &["sub_2", "", "0"]]), wanted);
+        for limit in [Some(80), None] {
+            assert_eq!(written(&COLUMNS, limit, &[&["sub_1", "http://a", "3"], &["sub_2", "", "0"]]), wanted);
         }
         assert_eq!(written(&COLUMNS, None, &[]), ["none"]);
     }
@@ -256,10 +256,10 @@ mod tests {
     fn long_cells_are_cut_for_a_terminal_and_ids_stay_whole() {
         let id = "sub_01ARZ3NDEKTSV4RRFFQ69G5FAV";
         let url = format!("https://www.acme.example/{}", "x".repeat(200));
-        for room in [60, 80, 132] {
-            let seen = written(&COLUMNS, Some(room), &[&[id, &url, "12"]]);
-            assert!(seen.iter().all(|line| width(line) <= room), "{seen:?}");
-            assert_eq!(width(&seen[1]), room);
+        for limit in [60, 80, 132] {
+            let seen = written(&COLUMNS, Some(limit), &[&[id, &url, "12"]]);
+            assert!(seen.iter().all(|line| width(line) <= limit), "{seen:?}");
+            assert_eq!(width(&seen[1]), limit);
             assert!(seen[1].starts_with(id) && seen[1].contains('…') && seen[1].ends_with(" 12"));
         }
         assert!(written(&COLUMNS, Some(20), &[&[id, &url, "12"]])[1].starts_with(id));
@@ -270,7 +270,7 @@ mod tests {
     fn further_columns_are_left_out_before_anything_is_cut() {
         let columns = [Column::text("A"), Column::text("B").further(), Column::text("C").further()];
         let row: &[&str] = &["aaaaaaaa", "bbbbbbbb", "cccccccc"];
-        let head = |room| written(&columns, room, &[row])[0].clone();
+        let head = |limit| written(&columns, limit, &[row])[0].clone();
         assert_eq!(
             [None, Some(28), Some(27), Some(17)].map(head),
             ["A         B         C", "A         B         C", "A         B", "A"]

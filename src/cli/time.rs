@@ -26,9 +26,17 @@ impl Here {
         Self { now, zone: TimeZone::UTC }
     }
 
-    /// As [`Here::time`], if there is a `text`.
-    pub(super) fn optional_time(&self, name: &str, text: &Option<String>) -> Result<Option<String>, Failure> {
-        text.as_deref().map(|text| self.time(name, text)).transpose()
+    /// The times of `--since` and `--until`, as far as given, each as [`Here::time`].
+    ///
+    /// # Errors
+    /// One of them is none.
+    pub(super) fn period(
+        &self,
+        since: &Option<String>,
+        until: &Option<String>,
+    ) -> Result<(Option<String>, Option<String>), Failure> {
+        let read = |name, text: &Option<String>| text.as_deref().map(|text| self.time(name, text)).transpose();
+        Ok((read("since", since)?, read("until", until)?))
     }
 
     /// `text` as a point in time: itself, the midnight with which a date begins here, or a duration before now. What a

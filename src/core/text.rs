@@ -1,4 +1,4 @@
-//! Text: closed lists of words, and excerpts of untrusted text for messages.
+//! Text: closed lists of words, excerpts of untrusted text for messages, and cells of CSV files.
 
 /// The beginning of untrusted text, short enough for a sentence.
 pub fn excerpt(text: &str) -> String {
@@ -8,6 +8,11 @@ pub fn excerpt(text: &str) -> String {
         short.push('…');
     }
     short
+}
+
+/// A cell of a CSV file that no spreadsheet takes for a formula (OWASP, 'CSV injection').
+pub fn harmless(cell: String) -> String {
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell }
 }
 
 macro_rules! words {

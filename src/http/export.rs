@@ -17,6 +17,7 @@ use super::bridge::Share;
 use super::budget::Account;
 use super::problem::Problem;
 use super::reply::Reply;
+use crate::core::text::harmless;
 use crate::store::{Page, StoreError};
 
 /// Entries read at a time; each may contain 16 KiB of a response.
@@ -165,11 +166,6 @@ fn csv<T: Row>(entries: &[T], header: bool) -> Result<Vec<u8>, csv::Error> {
         writer.write_record(entry.cells().into_iter().map(harmless))?;
     }
     writer.into_inner().map_err(|error| error.into_error().into())
-}
-
-/// A cell that no spreadsheet takes for a formula (OWASP, 'CSV injection').
-pub(super) fn harmless(cell: String) -> String {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::body::{Body, with_body};
 use super::bridge;
-use super::export::{Kind, harmless};
+use super::export::Kind;
 use super::problem::Problem;
 use super::query;
 use super::reply::{Reply, json};
@@ -17,6 +17,7 @@ use super::shape::{Object, Text};
 use crate::core::catalogue::Catalogue;
 use crate::core::event::{Company, Domain, EventType, Source};
 use crate::core::report::{By, Figures, Part, Report, Times};
+use crate::core::text::harmless;
 use crate::core::time::Timestamp;
 use crate::store::ReportFilter;
 

@@ -8,10 +8,9 @@ use clap::Args;
 use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
 use serde_json::{Map, Value, json};
 
-use crate::cli::choice::{among_or_none, one_of};
+use crate::cli::choice::{among_or_none, one_of, sources};
 use crate::cli::exit::Failure;
 use crate::cli::probe::HeaderArg;
-use crate::core::event::Source;
 use crate::core::preset::Preset;
 use crate::core::subscription::{Format, Layout, Nested, Ordering};
 use crate::core::success::Success;
@@ -25,7 +24,7 @@ pub(super) struct Settings {
     domain: Option<String>,
 
     /// Only from these: widget,lead_connect,api
-    #[arg(long, value_name = "SOURCES", value_delimiter = ',', value_parser = sources(), hide_possible_values = true)]
+    #[arg(long, value_name = "SOURCES", value_delimiter = ',', value_parser = among_or_none(sources()), hide_possible_values = true)]
     sources: Option<Vec<String>>,
 
     /// json (default) or form
@@ -208,11 +207,6 @@ impl Settings {
 /// A preset, or nothing.
 fn presets() -> PossibleValuesParser {
     among_or_none(Preset::ALL.iter().map(|preset| preset.as_str()))
-}
-
-/// A source, or nothing: those of all. `ilr` is an older name of one.
-fn sources() -> PossibleValuesParser {
-    among_or_none(Source::ALL.iter().map(|source| source.as_str()).chain(["ilr"]))
 }
 
 /// Parses a file name. Clap's own parser of paths refuses an empty one, which removes the setting here.

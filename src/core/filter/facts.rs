@@ -2,7 +2,6 @@
 
 use std::cell::OnceCell;
 use std::ops::Range;
-use std::sync::LazyLock;
 
 use serde_json::value::RawValue;
 
@@ -15,25 +14,24 @@ pub struct Facts<'e> {
     pub(super) event: &'e Event,
     pub(super) timestamp: OnceCell<String>,
     pub(super) id: OnceCell<String>,
-    long: &'e LongMembers,
+    long: Option<&'e LongMembers>,
     members: OnceCell<Vec<(String, Range<usize>)>>,
 }
 
 impl<'e> Facts<'e> {
     /// Those of an event.
-    pub fn of(event: &'e Event) -> Self {
-        static UNKNOWN: LazyLock<LongMembers> = LazyLock::new(LongMembers::default);
-        Self::with_long(event, &UNKNOWN)
+    pub const fn of(event: &'e Event) -> Self {
+        Self { event, timestamp: OnceCell::new(), id: OnceCell::new(), long: None, members: OnceCell::new() }
     }
 
     /// Those of an event whose data has these long members.
-    pub const fn with_long(event: &'e Event, long: &'e LongMembers) -> Self {
-        Self { event, timestamp: OnceCell::new(), id: OnceCell::new(), long, members: OnceCell::new() }
+    pub fn with_long(event: &'e Event, long: &'e LongMembers) -> Self {
+        Self { long: Some(long), ..Self::of(event) }
     }
 
     pub(super) fn data(&self) -> Members<'_> {
         let text = self.event.data.as_str();
-        Members { text, places: self.members.get_or_init(|| self.long.locate(text)) }
+        Members { text, places: self.members.get_or_init(|| self.long.unwrap_or(&LongMembers::default()).locate(text)) }
     }
 }
 
