@@ -21,7 +21,7 @@ export const tests = {
     await stage.until("the dead letter", async () => (await stage.api("GET", "/v1/deliveries?state=failed")).items.length === 1);
     const page = await inLocale(stage, "de-AT", `/webhooks/${made.id}`);
     assert.equal(await page.locator("html").getAttribute("lang"), "de");
-    const wanted = new Intl.DateTimeFormat("de-AT", { dateStyle: "medium", timeStyle: "medium", timeZone: "Europe/Berlin" }).format(new Date(made.created_at));
+    const wanted = new Intl.DateTimeFormat("de-AT", { day: "numeric", month: "short", hour: "numeric", minute: "2-digit", second: "2-digit", timeZone: "Europe/Berlin" }).format(new Date(made.created_at));
     assert.equal(await page.locator("time").last().textContent(), wanted);
     const [date, time] = [made.created_at.slice(0, 10).split("-").reverse().join("."), made.created_at.slice(11, 19)];
     assert.equal(await page.locator("time").last().getAttribute("title"), `${date}, ${time} UTC`);

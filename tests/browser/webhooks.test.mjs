@@ -67,7 +67,7 @@ export const tests = {
     assert.match(receiver.requests[0].body, /data%5Bcall_id%5D=c-1/);
     await stage.until("the log", async () => (await stage.api("GET", "/v1/log?test=false")).entries.length === 1);
     await page.goto(`${stage.url}/webhooks`);
-    const row = page.getByRole("row").filter({ hasText: receiver.url });
+    const row = page.getByRole("row").filter({ hasText: `${receiver.url.slice(7)}/hook` });
     assert.match(await row.innerText(), /200[\s\S]*100 %/);
   },
 
@@ -156,7 +156,7 @@ export const tests = {
     assert.equal(await page.getByLabel("Company", { exact: true }).last().getAttribute("readonly"), "");
     await page.locator("#domain").fill("www.acme.example");
     await page.getByText("Advanced settings").click();
-    await page.getByLabel("Description").fill("the CRM");
+    await page.getByLabel("Name for you").fill("the CRM");
     await page.getByLabel("Requests per second").fill("7");
     await save(page);
     await toast(page).getByText("Saved.").waitFor();
@@ -215,10 +215,9 @@ export const tests = {
     };
     await hidden();
     assert.equal((await tested())[0], `/v1/subscriptions/${made.id}/test`, "what is stored is shown");
-    await advanced();
-    await page.getByLabel("Description").fill("the bank");
+    await page.getByLabel("Name for you").fill("the bank");
     await save(page);
-    await stage.until("the description", async () => (await stored()).description === "the bank");
+    await stage.until("the name", async () => (await stored()).description === "the bank");
     assert.equal((await stored()).client_cert, first.cert, "it stays");
     await toast(page).getByText("Saved.").waitFor();
     await advanced();
@@ -426,11 +425,57 @@ export const tests = {
     }
   },
 
+  async "a webhook is known by its name and its path in every view, and ids are copied whole"(stage) {
+    const receiver = await stage.receiver(({ path }) => [path === "/gone" ? 410 : path === "/missing" ? 404 : 200, {}, ""]);
+    const made = await stage.subscribe(`${receiver.url}/missing`, { description: "the CRM" });
+    await stage.subscribe(`${receiver.url}/plain?key=1`);
+    await stage.subscribe(`${receiver.url}/gone`, { description: "the old one", events: ["call.new"] });
+    await stage.event("call.new", "c-1", { lead_name: "Dana Whitfield" });
+    await stage.until("the log", async () => (await stage.api("GET", "/v1/log?response=404")).entries.length > 0);
+    await stage.until("a dead letter", async () => (await stage.api("GET", "/v1/deliveries?state=failed")).items.length === 1);
+    await stage.api("POST", `/v1/subscriptions/${made.id}/rotate-secret`, {});
+    const host = receiver.url.slice(7);
+    const page = await stage.page();
+    const shows = async (place, ...words) => {
+      const text = await place.innerText();
+      for (const one of words) assert.ok(text.includes(one), `${one} in ${text}`);
+    };
+    const row = (name) => page.getByRole("row").filter({ hasText: name }).first();
+    await shows(row("the CRM"), `${host}/missing`, "Failing", "404");
+    await shows(row(`${host}/plain`), "Active");
+    await page.goto(`${stage.url}/logs?subscription=${made.id}`);
+    await shows(row("the CRM"), `${host}/missing`, "Dana Whitfield", "+1 202 555 0143", "c-1");
+    assert.match(await page.getByRole("combobox", { name: "Webhook" }).locator("option:checked").innerText(), /^the CRM \(127.*\/missing\)/);
+    await page.goto(`${stage.url}/logs/dead-letters`);
+    await shows(row("the old one"), `${host}/gone`, "Dana Whitfield", "Disabled");
+    await page.goto(`${stage.url}/status`);
+    await shows(row("the CRM"), `${host}/missing`, "Failing");
+    await page.goto(`${stage.url}/activity`);
+    await shows(row("Secret rotated"), "the CRM", made.id);
+    await page.goto(`${stage.url}/calls/c-1?company=acme`);
+    await shows(page.locator(".timeline"), "New call to the CRM", `New call to ${host}/plain`);
+    const [entry] = (await stage.api("GET", `/v1/log?subscription=${made.id}`)).entries;
+    await page.goto(`${stage.url}/logs/${entry.id}`);
+    assert.equal(await page.title(), "New call to the CRM · Hookswitch");
+    await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+    await page.setViewportSize({ width: 360, height: 740 });
+    for (const id of [entry.id, entry.event_id, entry.delivery]) {
+      await page.getByRole("button", { name: `Copy ${id}` }).click();
+      await stage.until("the copy", async () => (await page.evaluate("navigator.clipboard.readText()")) === id);
+      const lines = await page.locator(".id code", { hasText: id }).evaluate((code) => code.getBoundingClientRect().height / parseFloat(getComputedStyle(code).lineHeight));
+      assert.ok(lines < 1.5, `${id} takes ${lines} lines`);
+    }
+    await page.goto(`${stage.url}/webhooks/${made.id}`);
+    assert.equal(await page.title(), "the CRM · Hookswitch");
+    await page.getByText("Failing", { exact: true }).waitFor();
+  },
+
   async "the list is read without scripts; a reader cannot change"(stage) {
     const made = await stage.subscribe("http://127.0.0.1:1/hook", { description: "the CRM" });
     const plain = await stage.page({ scripts: false });
     await plain.getByText("the CRM").waitFor();
-    await plain.getByRole("link", { name: "http://127.0.0.1:1/hook" }).click();
+    await plain.getByText("127.0.0.1:1/hook").waitFor();
+    await plain.getByRole("link", { name: "the CRM" }).click();
     await plain.locator("noscript p").waitFor();
     assert.equal(await plain.getByRole("button", { name: "Save" }).isVisible(), false);
     const { token } = await stage.api("POST", "/v1/tokens", { role: "read", company: "acme" });

@@ -19,6 +19,7 @@
 //! guard        the headers that isolate the page
 //! filters      the values of a view's filter form
 //! event_types  what the event types are called
+//! named        what webhooks and leads are called
 //! webhooks/    list, form, preview, sample receivers, charts
 //! logs/        live attempts, one with request and response, dead letters
 //! calls/       calls of a lead, one with its timeline and conversation
@@ -49,6 +50,7 @@ mod keys;
 mod language;
 mod localised;
 mod logs;
+mod named;
 mod oidc;
 mod paths;
 mod portal;

@@ -2,7 +2,9 @@
 
 form-about-new = Geben Sie die URL ein, testen Sie sie, wählen Sie Format und Ereignisse aus und speichern Sie.
 form-needs-scripts = Zum Testen und Speichern wird JavaScript benötigt. Ohne JavaScript können Sie hier die Einstellungen, die Liste und das Protokoll lesen.
-form-url = URL
+form-name-and-url = Name und URL
+form-name-for = für Sie und Ihr Team
+form-name-example = CRM des Vertriebs
 form-webhook-url = Webhook-URL
 form-test = Testen
 form-url-help = Jedes Ereignis wird als HTTP-POST dorthin gesendet. „Testen“ sendet sofort ein Beispiel, auch bevor Sie gespeichert haben.
@@ -25,8 +27,6 @@ form-value = Wert
 form-kept = unverändert
 form-add-header = Header hinzufügen
 form-advanced = Erweiterte Einstellungen
-form-description = Beschreibung
-form-description-for = für Sie und Ihr Team
 form-timeout = Zeitlimit für die Antwort
 form-timeout-help = 100 bis 60000
 form-in-flight = Gleichzeitige Anfragen

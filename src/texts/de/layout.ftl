@@ -59,9 +59,9 @@ look-further = Weiter zurück suchen
 # How a webhook is
 
 webhook-active = Aktiv
+webhook-failing = Gestört
 webhook-paused = Angehalten
 webhook-disabled = Deaktiviert
-webhook-down = Antwortet nicht
 webhook-slow = Langsam
 
 # What became of a delivery
@@ -104,6 +104,7 @@ answered = Hookswitch hat mit { $status } geantwortet.
 copy = Kopieren
 copied = Kopiert
 copy-failed = Kopieren nicht möglich
+copy-id = { $id } kopieren
 cancel = Abbrechen
 not-saved = Das konnte nicht gespeichert werden:
 problem-about-403 = Dazu fehlt Ihnen die Berechtigung.

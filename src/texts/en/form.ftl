@@ -2,7 +2,9 @@
 
 form-about-new = Enter the URL, test it, select format and events, and save.
 form-needs-scripts = Testing and saving require JavaScript. Without it you can read the settings here, the list and the logs.
-form-url = URL
+form-name-and-url = Name and URL
+form-name-for = for you and your colleagues
+form-name-example = CRM of the sales team
 form-webhook-url = Webhook URL
 form-test = Test
 form-url-help = Each event is sent there as an HTTP POST. Test sends a sample right away, even before you have saved.
@@ -25,8 +27,6 @@ form-value = Value
 form-kept = unchanged
 form-add-header = Add a header
 form-advanced = Advanced settings
-form-description = Description
-form-description-for = for you and your colleagues
 form-timeout = Response timeout
 form-timeout-help = 100 to 60000
 form-in-flight = Concurrent requests

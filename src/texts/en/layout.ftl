@@ -59,9 +59,9 @@ look-further = Search further back
 # How a webhook is
 
 webhook-active = Active
+webhook-failing = Failing
 webhook-paused = Paused
 webhook-disabled = Disabled
-webhook-down = Not responding
 webhook-slow = Slow
 
 # What became of a delivery
@@ -104,6 +104,7 @@ answered = Hookswitch responded with { $status }.
 copy = Copy
 copied = Copied
 copy-failed = Could not copy
+copy-id = Copy { $id }
 cancel = Cancel
 not-saved = This could not be saved:
 problem-about-403 = You do not have permission for this.

@@ -2,7 +2,9 @@
 
 form-about-new = Introduzca la URL, pruébela, seleccione el formato y los eventos, y guarde.
 form-needs-scripts = Para probar y guardar se necesita JavaScript. Sin él puede leer aquí la configuración, la lista y los registros.
-form-url = URL
+form-name-and-url = Nombre y URL
+form-name-for = para usted y su equipo
+form-name-example = CRM de ventas
 form-webhook-url = URL del webhook
 form-test = Probar
 form-url-help = Cada evento se envía allí como HTTP POST. «Probar» envía un ejemplo de inmediato, incluso antes de guardar.
@@ -25,8 +27,6 @@ form-value = Valor
 form-kept = sin cambios
 form-add-header = Añadir una cabecera
 form-advanced = Configuración avanzada
-form-description = Descripción
-form-description-for = para usted y su equipo
 form-timeout = Tiempo máximo de respuesta
 form-timeout-help = de 100 a 60000
 form-in-flight = Solicitudes simultáneas

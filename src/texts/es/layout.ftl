@@ -59,9 +59,9 @@ look-further = Seguir buscando
 # How a webhook is
 
 webhook-active = Activo
+webhook-failing = Con fallos
 webhook-paused = En pausa
 webhook-disabled = Desactivado
-webhook-down = No responde
 webhook-slow = Lento
 
 # What became of a delivery
@@ -104,6 +104,7 @@ answered = Hookswitch respondió con { $status }.
 copy = Copiar
 copied = Copiado
 copy-failed = No se pudo copiar
+copy-id = Copiar { $id }
 cancel = Cancelar
 not-saved = No se pudo guardar:
 problem-about-403 = No tiene permiso para esto.

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::event_types::{title, titles};
 use super::filters::Filters;
+use super::named;
 use super::visit::Visit;
 use crate::core::id::AttemptId;
 use crate::http::log;
@@ -49,7 +50,9 @@ pub(super) async fn list(visit: &Visit) -> Result<Reply, Problem> {
     let (found, fault) = or_fault(found, context! { entries => Vec::<Value>::new(), next => Value::from(()) })?;
     let common = choices(visit, &filters).await?;
     let paged = visit.parameter("cursor").is_some();
-    visit.page("logs.html", SECTION, context! { found, fault, newest, paged, ..common })
+    let entries = found.get_attr("entries").unwrap_or_default();
+    let (named, leads) = (named::webhooks(visit, &entries, "subscription"), named::leads(visit, &entries).await?);
+    visit.page("logs.html", SECTION, context! { found, fault, newest, paged, named, leads, ..common })
 }
 
 /// The result, or `nothing` and the fault of the filters.
@@ -66,7 +69,7 @@ async fn choices(visit: &Visit, filters: &Filters) -> Result<Value, Problem> {
     let limit = MAX_LIMIT.to_string();
     let company = visit.company().map(|company| ("company", company));
     let webhooks = visit.ask("/v1/subscriptions", company.into_iter().chain([("limit", limit.as_str())])).await?;
-    let known: Vec<Value> = attributes(&webhooks.get_attr("items").unwrap_or_default(), "id");
+    let known: Vec<String> = named::attributes(&webhooks.get_attr("items").unwrap_or_default(), "id").collect();
     let events = visit.services().catalogue.entries().iter();
     let events: Vec<Value> =
         events.map(|entry| context! { name => entry.name.as_str(), title => title(visit.texts(), entry) }).collect();
@@ -74,11 +77,6 @@ async fn choices(visit: &Visit, filters: &Filters) -> Result<Value, Problem> {
         filters => filters.fields(), query => filters.query(), chosen => filters.len(),
         webhooks => webhooks.get_attr("items").unwrap_or_default(), known, events, titles => titles(visit),
     })
-}
-
-fn attributes(items: &Value, name: &str) -> Vec<Value> {
-    let items = items.try_iter().into_iter().flatten();
-    items.filter_map(|item| item.get_attr(name).ok()).collect()
 }
 
 #[derive(Serialize)]
@@ -126,7 +124,8 @@ pub(super) async fn entry(visit: &Visit, id: AttemptId) -> Result<Reply, Problem
     let event = entry.get_attr("event").unwrap_or_default();
     let titles = titles(visit);
     let title = titles.get_item(&event).ok().filter(|title| !title.is_undefined()).unwrap_or(event);
-    visit.page("log_entry.html", SECTION, context! { entry, sent, answered, title })
+    let named = named::webhooks(visit, &Value::from(vec![entry.clone()]), "subscription");
+    visit.page("log_entry.html", SECTION, context! { entry, sent, answered, title, named })
 }
 
 /// The value of the header `Content-Type` among `headers`.
@@ -147,5 +146,7 @@ pub(super) async fn dead_letters(visit: &Visit) -> Result<Reply, Problem> {
     let found = visit.ask("/v1/deliveries", parameters).await;
     let (found, fault) = or_fault(found, context! { items => Vec::<Value>::new(), next => Value::from(()) })?;
     let common = choices(visit, &filters).await?;
-    visit.page("dead_letters.html", SECTION, context! { found, fault, ..common })
+    let items = found.get_attr("items").unwrap_or_default();
+    let (named, leads) = (named::webhooks(visit, &items, "subscription"), named::leads(visit, &items).await?);
+    visit.page("dead_letters.html", SECTION, context! { found, fault, named, leads, ..common })
 }
