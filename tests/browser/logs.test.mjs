@@ -127,6 +127,7 @@ export const tests = {
     await stage.checkAccessible(page, "the question before a second delivery");
     await page.getByRole("dialog").getByRole("button", { name: "Deliver again" }).click();
     await entry.getByText("on its way again").waitFor();
+    await page.evaluate(() => scrollTo(0, 0));
     await stage.until("the second delivery", async () => (await rows(page).count()) === 2);
     assert.equal(receiver.requests.filter((request) => request.path === "/form").length, 2);
     const link = rows(page).last().locator("a.opens");
@@ -138,6 +139,8 @@ export const tests = {
     await entry.getByText("The receiver answered 503; the receiver is overloaded or in maintenance").waitFor();
     broken = false;
     await entry.getByRole("button", { name: "Deliver again" }).click();
+    await entry.getByText("on its way again").waitFor();
+    await page.evaluate(() => scrollTo(0, 0));
     await stage.until("the delivery", async () => /Delivered/.test(await rows(page).first().innerText()));
     await entry.getByRole("link", { name: "All attempts of this delivery" }).click();
     await page.waitForURL(/delivery=dlv_/);

@@ -53,9 +53,11 @@ export const tests = {
     for (const name of ["New call", "Finished call"]) await page.getByRole("checkbox", { name }).check();
     await page.getByLabel("Company", { exact: true }).last().fill("acme");
     await save(page);
-    await page.waitForURL(/\/webhooks\/sub_/);
+    await page.waitForURL(/\/webhooks\/sub_.*\/code/);
     await toast(page).getByText("Saved.").waitFor();
+    await page.getByText("Sample code").waitFor();
     // 4: the sample of an event
+    await page.getByRole("link", { name: "Settings" }).click();
     const event = page.getByRole("listitem").filter({ has: page.getByRole("checkbox", { name: "Missed call" }) });
     await event.getByText("Read more").click();
     await event.getByText('"callstatus"').waitFor();
@@ -75,7 +77,7 @@ export const tests = {
     await stage.event("call.new", "c-1", {}, "www.acme.example");
     await stage.event("call.new", "c-2", {}, "shop.acme.example");
     const made = await stage.subscribe("http://127.0.0.1:1/hook", { domain: "www.acme.example" });
-    const page = await stage.page({ at: `/webhooks/${made.id}` });
+    const page = await stage.page({ at: `/webhooks/${made.id}/settings` });
     await page.getByRole("checkbox", { name: "shop.acme.example" }).check();
     await page.getByLabel("Or another one").fill("shpo.acme.example");
     await page.locator("#copy-other-unseen").waitFor();
@@ -151,7 +153,7 @@ export const tests = {
     const made = await stage.subscribe(`${receiver.url}/hook`, {
       headers: { "X-Key": "geheim" }, events: ["call.new"], expire_after: { "call.new": "10m" }, timeout_ms: 5000, sources: ["api"], layout: "flat",
     });
-    const page = await stage.page({ at: `/webhooks/${made.id}` });
+    const page = await stage.page({ at: `/webhooks/${made.id}/settings` });
     assert.ok(!(await page.content()).includes("geheim"));
     assert.equal(await page.getByLabel("Company", { exact: true }).last().getAttribute("readonly"), "");
     await page.locator("#domain").fill("www.acme.example");
@@ -206,6 +208,7 @@ export const tests = {
     await save(page);
     await page.waitForURL(/\/webhooks\/sub_/);
     await toast(page).getByText("Saved.").waitFor();
+    await page.getByRole("link", { name: "Settings" }).click();
     const made = await stored();
     assert.equal(made.client_cert, first.cert);
 
@@ -273,6 +276,7 @@ export const tests = {
       await save(page);
       await page.waitForURL(/\/webhooks\/sub_/);
       await toast(page).getByText("Saved.").waitFor();
+      await page.getByRole("link", { name: "Settings" }).click();
       const made = (await stage.api("GET", "/v1/subscriptions")).items[0];
       assert.equal((await stage.api("GET", `/v1/subscriptions/${made.id}/secret`)).secret, secret);
       const [asked, outcome] = await tested();
@@ -306,7 +310,7 @@ export const tests = {
 
   async "the secret is shown on request and rotated, also to a given one"(stage) {
     const made = await stage.subscribe("http://127.0.0.1:1/");
-    const page = await stage.page({ at: `/webhooks/${made.id}` });
+    const page = await stage.page({ at: `/webhooks/${made.id}/code` });
     const secret = page.locator("#secret-text");
     const stored = async () => (await stage.api("GET", `/v1/subscriptions/${made.id}/secret`)).secret;
     const before = await stored();
@@ -368,6 +372,49 @@ export const tests = {
     assert.equal(receiver.requests.length, 2);
   },
 
+  async "a webhook's page shows its attempts, filters them, and sends what failed again after counting it"(stage) {
+    let broken = true;
+    const receiver = await stage.receiver(({ path, body }) => [path === "/other" || !broken || /call\.finished/.test(body) ? 200 : 410, {}, ""]);
+    const made = await stage.subscribe(`${receiver.url}/hook`, { description: "the CRM", ordering: "none" });
+    await stage.subscribe(`${receiver.url}/other`);
+    await stage.event("call.finished", "c-1");
+    await stage.until("a success", async () => (await stage.api("GET", `/v1/log?subscription=${made.id}&response=200`)).entries.length === 1);
+    await stage.event("call.new", "c-2");
+    await stage.until("a failure", async () => (await stage.api("GET", `/v1/log?subscription=${made.id}&response=410`)).entries.length === 1);
+    const page = await stage.page({ at: `/webhooks/${made.id}` });
+    const rows = page.locator(".log > tbody > tr:not(.opened)");
+    assert.equal(await rows.count(), 2, "its own attempts only");
+    await page.getByText("410 Gone").waitFor();
+    assert.match(await page.locator("#state").innerText(), /Last 24 hours[\s\S]*50 %[\s\S]*Last 7 days[\s\S]*50 %/);
+    await page.getByRole("combobox", { name: "Event" }).selectOption({ label: "New call" });
+    await page.waitForURL(/event=call.new/);
+    assert.equal(await rows.count(), 1);
+    await rows.first().locator("a.opens").click();
+    await page.locator("article.entry").waitFor();
+    broken = false;
+    await page.getByRole("button", { name: "Resume" }).click();
+    await page.getByRole("button", { name: "Pause" }).waitFor();
+    await page.getByRole("button", { name: "Recover failed…" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByText("1 event would be sent.").waitFor();
+    await dialog.getByText("Europe/Berlin").waitFor();
+    await stage.checkAccessible(page, "the dialog of a replay");
+    await dialog.getByLabel("Which").selectOption({ label: "All events" });
+    await dialog.getByText("2 events would be sent.").waitFor();
+    await dialog.getByLabel("From").fill("2037-01-01T00:00");
+    await dialog.getByText("Nothing would be sent.").waitFor();
+    await dialog.getByRole("button", { name: "Cancel" }).click();
+    const before = receiver.requests.length;
+    await page.getByRole("button", { name: "Recover failed…" }).click();
+    await dialog.getByText("1 event would be sent.").waitFor();
+    await dialog.getByRole("button", { name: "Send again" }).click();
+    await page.getByText("1 event is on the way again.").waitFor();
+    await stage.until("the event", () => receiver.requests.length === before + 1);
+    await stage.until("its row", async () => (await rows.count()) === 2);
+    await page.goto(`${stage.url}/webhooks/${made.id}`);
+    await page.getByText("Active", { exact: true }).waitFor();
+  },
+
   async "a webhook is created by keyboard alone"(stage) {
     const receiver = await stage.receiver();
     const page = await stage.page({ token: null, at: "/webhooks/new" });
@@ -407,13 +454,15 @@ export const tests = {
     const made = await stage.subscribe(`${receiver.url}/?${encodeURIComponent("‮" + hostile)}${"x".repeat(1_500)}`, {
       company: hostile, domain: hostile, description: `‮مرحبا ${hostile}`, headers: { "X-Key": "v" },
     });
-    for (const at of ["/webhooks", `/webhooks/${made.id}`, "/status", `/webhooks?company=${encodeURIComponent(hostile)}`]) {
+    for (const at of ["/webhooks", `/webhooks/${made.id}`, `/webhooks/${made.id}/settings`, `/webhooks/${made.id}/code`, "/status", `/webhooks?company=${encodeURIComponent(hostile)}`]) {
       for (const width of [1440, 360]) {
         const page = await stage.page({ at, width });
         await page.waitForLoadState("networkidle");
-        if (at.includes("sub_")) {
+        if (at.endsWith("/settings")) {
           await page.getByRole("button", { name: "Test" }).click();
           await page.locator('[data-outcome="working"]').getByText("Details").click();
+        }
+        if (at.endsWith(made.id)) {
           await page.getByRole("button", { name: "Delete" }).click();
           await page.getByRole("dialog").waitFor();
         }
@@ -476,12 +525,18 @@ export const tests = {
     await plain.getByText("the CRM").waitFor();
     await plain.getByText("127.0.0.1:1/hook").waitFor();
     await plain.getByRole("link", { name: "the CRM" }).click();
+    await plain.getByRole("link", { name: "Settings" }).click();
     await plain.locator("noscript p").waitFor();
     assert.equal(await plain.getByRole("button", { name: "Save" }).isVisible(), false);
     const { token } = await stage.api("POST", "/v1/tokens", { role: "read", company: "acme" });
-    const reader = await stage.page({ token, at: `/webhooks/${made.id}` });
+    const reader = await stage.page({ token, at: `/webhooks/${made.id}/settings` });
     assert.equal(await reader.getByRole("button", { name: "Save" }).count(), 0);
+    await reader.getByRole("link", { name: "Code" }).click();
+    await reader.getByText("Sample code").waitFor();
     assert.equal(await reader.locator("#secret").count(), 0);
+    await reader.locator(".tabs").getByRole("link", { name: "Activity" }).click();
+    await reader.getByText("Nothing sent yet").waitFor();
+    assert.equal(await reader.getByRole("button", { name: "Delete" }).count(), 0);
     await reader.goto(`${stage.url}/webhooks/new`);
     await reader.getByRole("heading", { name: "Not allowed" }).waitFor();
     stage.expectNoise(/status of 40[34]/);
@@ -500,7 +555,9 @@ export const tests = {
     await stage.until("the deliveries", () => receiver.requests.length > 12);
     await stage.look("webhooks", "/webhooks");
     await stage.look("new", "/webhooks/new");
-    await stage.look("webhook", `/webhooks/${crm.id}`, async (page) => {
+    await stage.look("webhook-activity", `/webhooks/${crm.id}`);
+    await stage.look("webhook-code", `/webhooks/${crm.id}/code`);
+    await stage.look("webhook", `/webhooks/${crm.id}/settings`, async (page) => {
       await page.getByRole("button", { name: "Test" }).click();
       await page.locator("[data-outcome]").waitFor();
     });

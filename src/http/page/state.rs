@@ -1,5 +1,7 @@
 //! State shared by all views of the page.
 
+use std::sync::Arc;
+
 use hyper::header::HeaderValue;
 use minijinja::{Value, context};
 use tokio::sync::Mutex;
@@ -9,6 +11,7 @@ use super::guard::policy;
 use super::language::Spoken;
 use super::recent::Recent;
 use super::render::Templates;
+use super::streams::Streams;
 use crate::http::fair_limit::FairLimit;
 use crate::http::settings::PageSettings;
 use crate::texts::Language;
@@ -18,6 +21,8 @@ pub(in crate::http) struct Page {
     pub(super) templates: Templates,
     pub(super) assets: Assets,
     pub(super) recent: Mutex<Recent>,
+    /// The streams of live views.
+    pub(super) streams: Arc<Streams>,
     /// Limits how many views are rendered at once.
     pub(super) views: FairLimit,
     /// What people call the provider at which they may sign in.
@@ -50,6 +55,7 @@ impl Page {
             common,
             framing: policy(&settings.frame_ancestors),
             recent: Mutex::default(),
+            streams: Arc::default(),
             views: FairLimit::new(VIEWS, WAITING),
             provider: provider.map(str::to_owned),
         }

@@ -28,6 +28,8 @@ logs-new-entries =
         [one] { $count } neuer Eintrag
        *[other] { $count } neue Einträge
     }
+logs-new = { $count } neu
+logs-new-or-more = { $count } oder mehr neu
 logs-loading = Wird geladen …
 logs-not-loaded = Hookswitch antwortet nicht. Schließen Sie diese Zeile und öffnen Sie sie erneut.
 

@@ -28,6 +28,8 @@ logs-new-entries =
         [one] { $count } new entry
        *[other] { $count } new entries
     }
+logs-new = { $count } new
+logs-new-or-more = { $count } or more new
 logs-loading = Loading…
 logs-not-loaded = Hookswitch does not respond. Close this row and open it again.
 

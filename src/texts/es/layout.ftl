@@ -78,6 +78,7 @@ status-cancelled = Cancelado
 none-yet = Ninguna todavía
 no-response = Sin respuesta
 nothing-sent = Nada enviado
+nothing-sent-since = Nada enviado desde { $time }
 day-chart =
     { $attempts ->
         [one] { $attempts } intento
@@ -99,6 +100,7 @@ problem-new-needs-admin = Para crear webhooks se necesita un token con el rol «
 # Scripts
 
 unreachable = Hookswitch no responde. Compruebe la conexión e inténtelo de nuevo.
+connection-lost = Conexión perdida, reintentando
 session-ended = Su sesión ha terminado. Inicie sesión de nuevo.
 answered = Hookswitch respondió con { $status }.
 copy = Copiar
@@ -113,3 +115,26 @@ problem-about-422 = Una parte de la dirección no es válida.
 problem-about-429 = Hay demasiadas solicitudes a la vez. Inténtelo de nuevo en un momento.
 problem-about-500 = Se ha producido un error interno.
 problem-about-503 = Hookswitch no está listo en este momento. Inténtelo de nuevo en un momento.
+
+# What is wrong at the moment
+
+problems-failing =
+    { $count ->
+        [one] { $count } webhook falla.
+       *[other] { $count } webhooks fallan.
+    }
+problems-disabled =
+    { $count ->
+        [one] Se desactivó { $count } webhook.
+       *[other] Se desactivaron { $count } webhooks.
+    }
+problems-waiting =
+    { $count ->
+        [one] { $count } entrega los espera.
+       *[other] { $count } entregas los esperan.
+    }
+problems-show = Mostrar
+sort = Ordenar por
+page-before = Anterior
+page-after = Siguiente
+page-of = Página { $number } de { $pages }

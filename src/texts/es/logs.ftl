@@ -28,6 +28,8 @@ logs-new-entries =
         [one] { $count } registro nuevo
        *[other] { $count } registros nuevos
     }
+logs-new = { $count } nuevos
+logs-new-or-more = { $count } o más nuevos
 logs-loading = Cargando…
 logs-not-loaded = Hookswitch no responde. Cierre esta fila y ábrala de nuevo.
 

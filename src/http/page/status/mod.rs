@@ -3,6 +3,7 @@
 use minijinja::{Value, context};
 
 use super::named;
+use super::problems;
 use super::visit::Visit;
 use crate::http::problem::Problem;
 use crate::http::reply::Reply;
@@ -19,5 +20,5 @@ pub(super) async fn show(visit: &Visit) -> Result<Reply, Problem> {
         true => Value::UNDEFINED,
         false => visit.ask("/v1/cluster", []).await?,
     };
-    visit.page("status.html", "status", context! { stats, trouble, cluster, named })
+    visit.page("status.html", "status", context! { stats, trouble, cluster, named, problems => problems::of(visit) })
 }
