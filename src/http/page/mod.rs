@@ -24,6 +24,8 @@
 //! named        what webhooks and leads are called
 //! webhooks/    list, form, preview, sample receivers, charts
 //! logs/        live attempts, one with request and response, dead letters
+//! event/       one event with its deliveries and attempts
+//! search/      one search for everything
 //! calls/       calls of a lead, one with its timeline and conversation
 //! report/      figures, charts and a table of calls
 //! activity/    who changed what
@@ -47,6 +49,7 @@ mod assets;
 mod calls;
 mod charts;
 mod coding;
+mod event;
 mod event_types;
 mod filters;
 mod guard;
@@ -64,6 +67,7 @@ mod recent;
 mod render;
 mod report;
 mod script_texts;
+mod search;
 mod sign_in;
 mod state;
 mod status;
@@ -176,6 +180,9 @@ async fn shown(view: &View, visit: &Visit) -> Result<Reply, Problem> {
         View::NewestEntry => logs::newest(visit).await,
         View::LogExport => logs::export(visit).await,
         View::DeadLetters => logs::dead_letters(visit).await,
+        View::Missing => Err(Problem::not_found(visit.texts().text("problem-nothing-here"))),
+        View::Event(id) => event::one(visit, id).await,
+        View::Search => search::show(visit).await,
         View::Calls => calls::list(visit).await,
         View::Call(ref id) => calls::one(visit, id).await,
         View::Report => report::show(visit).await,

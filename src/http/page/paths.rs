@@ -4,7 +4,7 @@ use hyper::{Method, Uri};
 
 use super::assets;
 use crate::core::event::CallId;
-use crate::core::id::{AttemptId, SubscriptionId};
+use crate::core::id::{AttemptId, EventId, SubscriptionId};
 use crate::http::path;
 use crate::http::problem::Problem;
 
@@ -44,6 +44,10 @@ pub(in crate::http) enum View {
     /// Tells when the log grows, as a stream.
     Live,
     LogExport,
+    /// An event with its deliveries.
+    Event(EventId),
+    /// One search for everything.
+    Search,
     DeadLetters,
     Calls,
     Call(CallId),
@@ -52,6 +56,8 @@ pub(in crate::http) enum View {
     Activity,
     Keys,
     Status,
+    /// What a browser asks for where there is nothing; no path leads to it.
+    Missing,
 }
 
 /// The view at `path`, if it belongs to the page.
@@ -88,6 +94,8 @@ pub(in crate::http) fn find(path: &str) -> Option<View> {
         ["logs"] => View::Logs,
         ["logs", "newest"] => View::NewestEntry,
         ["live"] => View::Live,
+        ["events", id] => View::Event(id.parse().ok()?),
+        ["search"] => View::Search,
         ["logs", "export"] => View::LogExport,
         ["logs", "dead-letters"] => View::DeadLetters,
         ["logs", id] => View::LogEntry(id.parse().ok()?),
