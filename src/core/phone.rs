@@ -91,8 +91,7 @@ pub fn shown(number: &str, region: Option<&str>) -> String {
 pub fn candidates(typed: &str, region: Option<&str>) -> Vec<String> {
     let typed = typed.trim();
     let digits = digits(typed);
-    let plain = typed.chars().all(|c| c.is_ascii_digit() || " +-()./\u{a0}".contains(c));
-    if !plain || !(5..=15).contains(&digits.len()) {
+    if !is_plain(typed) || !(5..=15).contains(&digits.len()) {
         return Vec::new();
     }
     let mut found = vec![typed.to_owned()];
@@ -117,10 +116,15 @@ pub fn candidates(typed: &str, region: Option<&str>) -> Vec<String> {
     found
 }
 
+/// Whether it has digits and what people write between them, and nothing else.
+fn is_plain(typed: &str) -> bool {
+    typed.chars().all(|c| c.is_ascii_digit() || " +-()./\u{a0}".contains(c))
+}
+
 /// Whether `number` ends with the digits of `typed`, of which there must be at least four.
 pub fn ends_with(number: &str, typed: &str) -> bool {
     let wanted = digits(typed);
-    wanted.len() >= 4 && digits(number).ends_with(&wanted)
+    is_plain(typed) && wanted.len() >= 4 && digits(number).ends_with(&wanted)
 }
 
 fn digits(number: &str) -> String {
@@ -213,6 +217,7 @@ mod tests {
             assert_eq!(candidates(typed, Some("US")), Vec::<String>::new(), "{typed}");
         }
         assert!(ends_with("+12025550119", "555-0119") && !ends_with("+12025550119", "119"));
+        assert!(!ends_with("+12025550119", "Dana 0119"));
     }
 
     #[test]
