@@ -30,7 +30,10 @@ fn text(path: &str) -> String {
 fn packaged_files_exist() {
     let metadata = metadata();
     for (source, _) in assets(&metadata["assets"]) {
-        assert!(source == "target/release/hookswitch" || root().join(&source).is_file(), "{source} is not there");
+        let named = source
+            .strip_suffix("/*.md")
+            .map_or_else(|| root().join(&source).is_file(), |dir| root().join(dir).is_dir());
+        assert!(source == "target/release/hookswitch" || named, "{source} is not there");
     }
     let maker = text(".ci/deb");
     for (source, _) in assets(&metadata["variants"]["complete"]["merge-assets"]["append"]) {
@@ -51,9 +54,13 @@ fn required_files_are_packaged() {
     }
     let command = "ExecStart=/usr/bin/hookswitch serve --config /etc/hookswitch/config.toml\n";
     assert!(text("systemd/hookswitch.service").contains(command));
-    for (source, target) in
-        [("target/release/hookswitch", "usr/bin/"), ("config.example.toml", "etc/hookswitch/config.toml")]
-    {
+    for (source, target) in [
+        ("target/release/hookswitch", "usr/bin/"),
+        ("config.example.toml", "etc/hookswitch/config.toml"),
+        // Beside each other as in the source, so that the links from one to the other work.
+        ("README.md", "usr/share/doc/hookswitch/"),
+        ("docs/*.md", "usr/share/doc/hookswitch/docs/"),
+    ] {
         assert!(assets.contains(&(source.to_owned(), target.to_owned())), "{source} does not go to {target}");
     }
 }
