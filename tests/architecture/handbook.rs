@@ -50,6 +50,8 @@ const LANGUAGES: &[&str] = &[
 
 /// Names in the form of ours that belong to others.
 const FOREIGN: &[&str] = &[
+    "RELEASE_NOTES",
+    "hookswitch_0",
     "DATA_UPLOAD_MAX_MEMORY_SIZE",
     "application_data",
     "array_change_key_case",
