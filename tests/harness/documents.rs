@@ -35,7 +35,8 @@ pub(crate) fn all() -> Vec<Document> {
     let mut paths = vec!["README.md".to_owned()];
     for entry in fs::read_dir(root().join("docs")).expect("docs") {
         let name = entry.expect("an entry of a directory of ours").file_name();
-        paths.push(format!("docs/{}", name.to_str().expect("a name in UTF-8")));
+        let name = name.to_str().expect("a name in UTF-8");
+        paths.extend(name.ends_with(".md").then(|| format!("docs/{name}")));
     }
     paths.sort();
     let read = |path: &String| Document::read(path, &fs::read_to_string(root().join(path)).expect("a document"));
