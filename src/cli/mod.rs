@@ -146,6 +146,11 @@ struct Completions {
     shell: clap_complete::Shell,
 }
 
+/// The definition of the command line, against which the commands in the documents are checked.
+pub fn definition() -> clap::Command {
+    Cli::command()
+}
+
 /// Runs the process's arguments. A panic is reported as a bug.
 pub fn main() -> Exit {
     let arguments = std::env::args_os().collect();

@@ -6,6 +6,7 @@ use tokio::sync::Mutex;
 
 use super::assets::Assets;
 use super::guard::policy;
+use super::handbook::Handbook;
 use super::language::Spoken;
 use super::recent::Recent;
 use super::render::Templates;
@@ -17,6 +18,7 @@ use crate::texts::Language;
 pub(in crate::http) struct Page {
     pub(super) templates: Templates,
     pub(super) assets: Assets,
+    pub(super) handbook: Handbook,
     pub(super) recent: Mutex<Recent>,
     /// Limits how many views are rendered at once.
     pub(super) views: FairLimit,
@@ -47,12 +49,19 @@ impl Page {
         Self {
             templates: Templates::default(),
             assets,
+            handbook: Handbook::default(),
             common,
             framing: policy(&settings.frame_ancestors),
             recent: Mutex::default(),
             views: FairLimit::new(VIEWS, WAITING),
             provider: provider.map(str::to_owned),
         }
+    }
+
+    /// What a template is given as `page` that is in English for everybody.
+    pub(super) fn in_english(&self) -> Value {
+        let own = context! { language => Language::English.tag(), languages => (), signed_in => false };
+        context! { ..own, ..self.common.clone() }
     }
 
     /// What a template is given as `page`: what all of them are given, and `more`; `here` is the address of the view.
