@@ -156,7 +156,9 @@ fn the_handbook_is_served_to_everybody_and_its_links_lead_somewhere() {
             policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"),
             "{path}: {policy}"
         );
-        reply.text()
+        let html = reply.text();
+        assert!(!html.contains(" style="), "{path}: a style in the text, which its policy does not allow");
+        html
     };
     let mut pages = BTreeMap::new();
     let mut open = BTreeSet::from(["/docs".to_owned()]);
