@@ -66,6 +66,9 @@ fn required_files_are_packaged() {
         ("${STAGE}/THIRD-PARTY-NOTICES", "/usr/share/doc/hookswitch/THIRD-PARTY-NOTICES"),
         ("${STAGE}/THIRD-PARTY-NOTICES", "/usr/share/licenses/hookswitch/THIRD-PARTY-NOTICES"),
         ("${STAGE}/hookswitch.cdx.json", "/usr/share/doc/hookswitch/hookswitch.cdx.json"),
+        // Beside each other as in the source, so that the links from one to the other work.
+        ("README.md", "/usr/share/doc/hookswitch/README.md"),
+        ("docs/*.md", "/usr/share/doc/hookswitch/docs/"),
     ] {
         assert!(contents.contains(&(source.to_owned(), target.to_owned())), "{source} does not go to {target}");
     }
