@@ -59,6 +59,10 @@ impl Peer {
     }
 }
 
+/// When the daemon stops, as an extension of a request: for answers that would go on without end.
+#[derive(Debug, Clone)]
+pub(super) struct Stopping(pub(super) watch::Receiver<Option<Instant>>);
+
 /// A handler that adds the peer to its requests.
 pub(super) struct WithPeer<H> {
     pub(super) handler: Arc<H>,
@@ -174,12 +178,13 @@ impl<H: Handler> Service<Request<Incoming>> for Validated<H> {
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Reply, Infallible>> + Send>>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let handler = Arc::clone(&self.handler);
         let ambiguous = self.suspicion.ambiguous.load(Ordering::Relaxed);
         let bare = self.suspicion.bare.load(Ordering::Relaxed);
         let stop = self.stop.clone();
         Box::pin(async move {
+            request.extensions_mut().insert(Stopping(stop.clone()));
             let chunked = request_validation::is_chunked(&request);
             let mut reply = match request_validation::check(&request, ambiguous, bare) {
                 Ok(()) => {

@@ -21,10 +21,10 @@ export const tests = {
     await stage.until("the dead letter", async () => (await stage.api("GET", "/v1/deliveries?state=failed")).items.length === 1);
     const page = await inLocale(stage, "de-AT", `/webhooks/${made.id}`);
     assert.equal(await page.locator("html").getAttribute("lang"), "de");
-    const wanted = new Intl.DateTimeFormat("de-AT", { dateStyle: "medium", timeStyle: "medium", timeZone: "Europe/Berlin" }).format(new Date(made.created_at));
-    assert.equal(await page.locator("time").last().textContent(), wanted);
+    const wanted = new Intl.DateTimeFormat("de-AT", { day: "numeric", month: "short", hour: "numeric", minute: "2-digit", second: "2-digit", timeZone: "Europe/Berlin" }).format(new Date(made.created_at));
+    assert.equal(await page.locator("#state time").last().textContent(), wanted);
     const [date, time] = [made.created_at.slice(0, 10).split("-").reverse().join("."), made.created_at.slice(11, 19)];
-    assert.equal(await page.locator("time").last().getAttribute("title"), `${date}, ${time} UTC`);
+    assert.equal(await page.locator("#state time").last().getAttribute("title"), `${date}, ${time} UTC`);
     await page.getByRole("button", { name: "Anhalten" }).click();
     await page.getByRole("dialog").getByText("Im Moment wartet nichts.").waitFor();
     await page.getByRole("dialog").getByRole("button", { name: "Anhalten" }).click();
@@ -35,6 +35,7 @@ export const tests = {
     await page.getByRole("button", { name: "Löschen", exact: true }).click();
     await page.getByRole("dialog").getByText("1 Zustellung wartet.").waitFor();
     await page.getByRole("dialog").getByRole("button", { name: "Abbrechen" }).click();
+    await page.getByRole("link", { name: "Einstellungen" }).click();
     await page.getByRole("button", { name: "Testen" }).click();
     await page.locator('[data-outcome="working"]').getByText("Die URL funktioniert und antwortet.").waitFor();
     assert.equal(await page.locator('[data-outcome="working"] summary').innerText().then((text) => /^Details \(\d+ ms\)$/.test(text)), true);
@@ -71,7 +72,7 @@ export const tests = {
     for (const locale of ["de-DE", "es-ES"]) {
       for (const width of [1440, 360]) {
         const page = await inLocale(stage, locale, "/webhooks", { width, height: width === 360 ? 740 : 900 });
-        for (const path of ["/webhooks", `/webhooks/${made.id}`, "/webhooks/new", "/logs", "/logs/dead-letters", "/calls", "/calls/c-1?company=acme", "/report", "/activity", "/keys", "/status"]) {
+        for (const path of ["/webhooks", `/webhooks/${made.id}`, `/webhooks/${made.id}/settings`, `/webhooks/${made.id}/code`, "/webhooks/new", "/logs", "/logs/dead-letters", "/calls", "/calls/c-1?company=acme", "/report", "/activity", "/keys", "/status"]) {
           await page.goto(stage.url + path);
           await page.waitForLoadState("networkidle");
           await stage.checkAccessible(page, `${path} in ${locale} (${width} px)`);
@@ -132,6 +133,7 @@ export const tests = {
     await page.getByLabel("Notify").fill("it@acme.example, boss@acme.example");
     await page.getByRole("button", { name: "Save" }).click();
     await page.waitForURL(/\/webhooks\/sub_/);
+    await page.getByRole("link", { name: "Settings" }).click();
     const [made] = (await stage.api("GET", "/v1/subscriptions")).items;
     assert.deepEqual(made.notify, ["it@acme.example", "boss@acme.example"]);
     await page.getByText("Advanced settings").click();

@@ -84,7 +84,7 @@ export const tests = {
     await stage.event("call.finished", "c-0");
     await page.getByRole("link", { name: "Finished call" }).waitFor();
     assert.equal(await page.locator("article.entry").count(), 1, "what is open stays open");
-    assert.equal(await rows(page).first().locator("a").textContent(), "Finished call");
+    assert.equal(await rows(page).first().locator("a.opens").textContent(), "Finished call");
     await page.getByLabel("Live").uncheck();
     const asked = [];
     page.on("request", (request) => asked.push(request.url()));
@@ -127,24 +127,27 @@ export const tests = {
     await stage.checkAccessible(page, "the question before a second delivery");
     await page.getByRole("dialog").getByRole("button", { name: "Deliver again" }).click();
     await entry.getByText("on its way again").waitFor();
+    await page.evaluate(() => scrollTo(0, 0));
     await stage.until("the second delivery", async () => (await rows(page).count()) === 2);
     assert.equal(receiver.requests.filter((request) => request.path === "/form").length, 2);
-    const link = rows(page).last().getByRole("link");
+    const link = rows(page).last().locator("a.opens");
     assert.equal(await link.getAttribute("aria-expanded"), "true");
     await link.click();
     assert.equal(await entry.count(), 0);
     await page.goto(`${stage.url}/logs?event=call.finished`);
-    await rows(page).last().getByRole("link").click();
+    await rows(page).last().locator("a.opens").click();
     await entry.getByText("The receiver answered 503; the receiver is overloaded or in maintenance").waitFor();
     broken = false;
     await entry.getByRole("button", { name: "Deliver again" }).click();
+    await entry.getByText("on its way again").waitFor();
+    await page.evaluate(() => scrollTo(0, 0));
     await stage.until("the delivery", async () => /Delivered/.test(await rows(page).first().innerText()));
     await entry.getByRole("link", { name: "All attempts of this delivery" }).click();
     await page.waitForURL(/delivery=dlv_/);
     assert.ok((await rows(page).count()) >= 2);
     const { token } = await stage.api("POST", "/v1/tokens", { role: "read", company: "acme" });
     const reader = await stage.page({ token, at: "/logs" });
-    await rows(reader).first().getByRole("link").click();
+    await rows(reader).first().locator("a.opens").click();
     await reader.locator("article.entry").waitFor();
     assert.equal(await reader.getByRole("button", { name: "Deliver again" }).count(), 0);
   },
@@ -237,7 +240,7 @@ export const tests = {
         const page = await stage.page({ at, width });
         await page.waitForLoadState("networkidle");
         if (at === "/logs") {
-          await rows(page).first().getByRole("link").click();
+          await rows(page).first().locator("a.opens").click();
           await page.locator("article.entry").waitFor();
         }
         assert.equal(await page.evaluate("window.hit"), undefined);
@@ -263,7 +266,7 @@ export const tests = {
     await stage.look("logs", "/logs");
     await stage.look("logs-filtered", "/logs?status=retrying&phone=%2B12025550143");
     await stage.look("log-entry", "/logs?status=delivered", async (page) => {
-      await rows(page).first().getByRole("link").click();
+      await rows(page).first().locator("a.opens").click();
       await page.locator("article.entry").waitFor();
     });
     await stage.look("dead-letters", "/logs/dead-letters");

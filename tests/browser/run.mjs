@@ -1,4 +1,4 @@
-// Runs the page in a real browser: node tests/browser/run.mjs BINARY [only this file]
+// Runs the page in a real browser: node tests/browser/run.mjs BINARY [only this file] [only tests with this in their name]
 //
 // Needs Chromium (Debian's, or $CHROMIUM), and playwright-core and axe-core where NODE_PATH says. Each file beside this
 // one that ends in `.test.mjs` exports `tests`: names with functions of a `stage` (see stage.mjs), each run against a
@@ -7,9 +7,9 @@
 import { readdirSync } from "node:fs";
 import { Stage, closeBrowser } from "./stage.mjs";
 
-const [binary, only] = process.argv.slice(2);
+const [binary, only, part = ""] = process.argv.slice(2);
 if (!binary) {
-  console.error("usage: node tests/browser/run.mjs BINARY [FILE]");
+  console.error("usage: node tests/browser/run.mjs BINARY [FILE [PART OF A NAME]]");
   process.exit(2);
 }
 
@@ -18,6 +18,7 @@ let [passed, failed] = [0, 0];
 for (const file of files.sort()) {
   const { tests } = await import(`./${file}`);
   for (const [name, test] of Object.entries(tests)) {
+    if (!name.includes(part)) continue;
     const begun = Date.now();
     const stage = await Stage.open(binary);
     try {

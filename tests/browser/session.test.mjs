@@ -99,7 +99,7 @@ export const tests = {
     const time = page.locator("time").last();
     const at = made.created_at;
     assert.equal(await time.getAttribute("title"), `${at.slice(0, 10)} ${at.slice(11, 19)} UTC`);
-    const wanted = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium", timeZone: "Europe/Berlin" }).format(new Date(at));
+    const wanted = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "numeric", minute: "2-digit", second: "2-digit", timeZone: "Europe/Berlin" }).format(new Date(at));
     assert.equal(await time.textContent(), wanted);
   },
 

@@ -35,6 +35,8 @@ async function filled(stage, receiver, at = "/webhooks/new") {
 async function save(page) {
   await page.getByRole("button", { name: "Save" }).click();
   await page.locator("#saved").getByText("Saved.").waitFor();
+  if (new URL(page.url()).pathname.endsWith("/code")) await page.getByRole("link", { name: "Settings" }).click();
+  await page.waitForURL(/\/settings/);
 }
 
 const missed = (stage, call = "c-1") => stage.event("call.missed", call, { lead_name: "Dana <Whitfield>", retry_attempts: 2, visitor_url: "https://acme.example/roof" });
@@ -78,7 +80,7 @@ export const tests = {
       await page.getByLabel("All events").check();
       await stage.draw(page, `service-${preset.name}`);
       await save(page);
-      const id = page.url().split("/").pop();
+      const [id] = /sub_\w+/.exec(page.url());
       await missed(stage, `c-${preset.name}`);
       await stage.until(preset.name, async () => (await stage.api("GET", `/v1/deliveries?state=delivered&subscription=${id}`)).items.length === 1);
       const { body } = receiver.requests.at(-1);
@@ -185,7 +187,7 @@ export const tests = {
       auth: { type: "oauth2_client_credentials", token_url: `${receiver.url}/token`, client_id: "me", client_secret: "x" },
       success_body: { json_pointer: "/ok", equals: true },
     });
-    await stage.look("webhook-template", `/webhooks/${made.id}`, async (page) => {
+    await stage.look("webhook-template", `/webhooks/${made.id}/settings`, async (page) => {
       await page.locator("#preview-all [data-mark]").nth(6).waitFor();
       await page.locator("#advanced > summary").click();
       await page.locator("#s-format").evaluate((heading) => heading.scrollIntoView());

@@ -53,9 +53,11 @@ export const tests = {
     for (const name of ["New call", "Finished call"]) await page.getByRole("checkbox", { name }).check();
     await page.getByLabel("Company", { exact: true }).last().fill("acme");
     await save(page);
-    await page.waitForURL(/\/webhooks\/sub_/);
+    await page.waitForURL(/\/webhooks\/sub_.*\/code/);
     await toast(page).getByText("Saved.").waitFor();
+    await page.getByText("Sample code").waitFor();
     // 4: the sample of an event
+    await page.getByRole("link", { name: "Settings" }).click();
     const event = page.getByRole("listitem").filter({ has: page.getByRole("checkbox", { name: "Missed call" }) });
     await event.getByText("Read more").click();
     await event.getByText('"callstatus"').waitFor();
@@ -67,7 +69,7 @@ export const tests = {
     assert.match(receiver.requests[0].body, /data%5Bcall_id%5D=c-1/);
     await stage.until("the log", async () => (await stage.api("GET", "/v1/log?test=false")).entries.length === 1);
     await page.goto(`${stage.url}/webhooks`);
-    const row = page.getByRole("row").filter({ hasText: receiver.url });
+    const row = page.getByRole("row").filter({ hasText: `${receiver.url.slice(7)}/hook` });
     assert.match(await row.innerText(), /200[\s\S]*100 %/);
   },
 
@@ -75,7 +77,7 @@ export const tests = {
     await stage.event("call.new", "c-1", {}, "www.acme.example");
     await stage.event("call.new", "c-2", {}, "shop.acme.example");
     const made = await stage.subscribe("http://127.0.0.1:1/hook", { domain: "www.acme.example" });
-    const page = await stage.page({ at: `/webhooks/${made.id}` });
+    const page = await stage.page({ at: `/webhooks/${made.id}/settings` });
     await page.getByRole("checkbox", { name: "shop.acme.example" }).check();
     await page.getByLabel("Or another one").fill("shpo.acme.example");
     await page.locator("#copy-other-unseen").waitFor();
@@ -151,12 +153,12 @@ export const tests = {
     const made = await stage.subscribe(`${receiver.url}/hook`, {
       headers: { "X-Key": "geheim" }, events: ["call.new"], expire_after: { "call.new": "10m" }, timeout_ms: 5000, sources: ["api"], layout: "flat",
     });
-    const page = await stage.page({ at: `/webhooks/${made.id}` });
+    const page = await stage.page({ at: `/webhooks/${made.id}/settings` });
     assert.ok(!(await page.content()).includes("geheim"));
     assert.equal(await page.getByLabel("Company", { exact: true }).last().getAttribute("readonly"), "");
     await page.locator("#domain").fill("www.acme.example");
     await page.getByText("Advanced settings").click();
-    await page.getByLabel("Description").fill("the CRM");
+    await page.getByLabel("Name for you").fill("the CRM");
     await page.getByLabel("Requests per second").fill("7");
     await save(page);
     await toast(page).getByText("Saved.").waitFor();
@@ -206,6 +208,7 @@ export const tests = {
     await save(page);
     await page.waitForURL(/\/webhooks\/sub_/);
     await toast(page).getByText("Saved.").waitFor();
+    await page.getByRole("link", { name: "Settings" }).click();
     const made = await stored();
     assert.equal(made.client_cert, first.cert);
 
@@ -215,10 +218,9 @@ export const tests = {
     };
     await hidden();
     assert.equal((await tested())[0], `/v1/subscriptions/${made.id}/test`, "what is stored is shown");
-    await advanced();
-    await page.getByLabel("Description").fill("the bank");
+    await page.getByLabel("Name for you").fill("the bank");
     await save(page);
-    await stage.until("the description", async () => (await stored()).description === "the bank");
+    await stage.until("the name", async () => (await stored()).description === "the bank");
     assert.equal((await stored()).client_cert, first.cert, "it stays");
     await toast(page).getByText("Saved.").waitFor();
     await advanced();
@@ -274,6 +276,7 @@ export const tests = {
       await save(page);
       await page.waitForURL(/\/webhooks\/sub_/);
       await toast(page).getByText("Saved.").waitFor();
+      await page.getByRole("link", { name: "Settings" }).click();
       const made = (await stage.api("GET", "/v1/subscriptions")).items[0];
       assert.equal((await stage.api("GET", `/v1/subscriptions/${made.id}/secret`)).secret, secret);
       const [asked, outcome] = await tested();
@@ -307,7 +310,7 @@ export const tests = {
 
   async "the secret is shown on request and rotated, also to a given one"(stage) {
     const made = await stage.subscribe("http://127.0.0.1:1/");
-    const page = await stage.page({ at: `/webhooks/${made.id}` });
+    const page = await stage.page({ at: `/webhooks/${made.id}/code` });
     const secret = page.locator("#secret-text");
     const stored = async () => (await stage.api("GET", `/v1/subscriptions/${made.id}/secret`)).secret;
     const before = await stored();
@@ -369,6 +372,49 @@ export const tests = {
     assert.equal(receiver.requests.length, 2);
   },
 
+  async "a webhook's page shows its attempts, filters them, and sends what failed again after counting it"(stage) {
+    let broken = true;
+    const receiver = await stage.receiver(({ path, body }) => [path === "/other" || !broken || /call\.finished/.test(body) ? 200 : 410, {}, ""]);
+    const made = await stage.subscribe(`${receiver.url}/hook`, { description: "the CRM", ordering: "none" });
+    await stage.subscribe(`${receiver.url}/other`);
+    await stage.event("call.finished", "c-1");
+    await stage.until("a success", async () => (await stage.api("GET", `/v1/log?subscription=${made.id}&response=200`)).entries.length === 1);
+    await stage.event("call.new", "c-2");
+    await stage.until("a failure", async () => (await stage.api("GET", `/v1/log?subscription=${made.id}&response=410`)).entries.length === 1);
+    const page = await stage.page({ at: `/webhooks/${made.id}` });
+    const rows = page.locator(".log > tbody > tr:not(.opened)");
+    assert.equal(await rows.count(), 2, "its own attempts only");
+    await page.getByText("410 Gone").waitFor();
+    assert.match(await page.locator("#state").innerText(), /Last 24 hours[\s\S]*50 %[\s\S]*Last 7 days[\s\S]*50 %/);
+    await page.getByRole("combobox", { name: "Event" }).selectOption({ label: "New call" });
+    await page.waitForURL(/event=call.new/);
+    assert.equal(await rows.count(), 1);
+    await rows.first().locator("a.opens").click();
+    await page.locator("article.entry").waitFor();
+    broken = false;
+    await page.getByRole("button", { name: "Resume" }).click();
+    await page.getByRole("button", { name: "Pause" }).waitFor();
+    await page.getByRole("button", { name: "Recover failed…" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByText("1 event would be sent.").waitFor();
+    await dialog.getByText("Europe/Berlin").waitFor();
+    await stage.checkAccessible(page, "the dialog of a replay");
+    await dialog.getByLabel("Which").selectOption({ label: "All events" });
+    await dialog.getByText("2 events would be sent.").waitFor();
+    await dialog.getByLabel("From").fill("2037-01-01T00:00");
+    await dialog.getByText("Nothing would be sent.").waitFor();
+    await dialog.getByRole("button", { name: "Cancel" }).click();
+    const before = receiver.requests.length;
+    await page.getByRole("button", { name: "Recover failed…" }).click();
+    await dialog.getByText("1 event would be sent.").waitFor();
+    await dialog.getByRole("button", { name: "Send again" }).click();
+    await page.getByText("1 event is on the way again.").waitFor();
+    await stage.until("the event", () => receiver.requests.length === before + 1);
+    await stage.until("its row", async () => (await rows.count()) === 2);
+    await page.goto(`${stage.url}/webhooks/${made.id}`);
+    await page.getByText("Active", { exact: true }).waitFor();
+  },
+
   async "a webhook is created by keyboard alone"(stage) {
     const receiver = await stage.receiver();
     const page = await stage.page({ token: null, at: "/webhooks/new" });
@@ -408,13 +454,15 @@ export const tests = {
     const made = await stage.subscribe(`${receiver.url}/?${encodeURIComponent("‮" + hostile)}${"x".repeat(1_500)}`, {
       company: hostile, domain: hostile, description: `‮مرحبا ${hostile}`, headers: { "X-Key": "v" },
     });
-    for (const at of ["/webhooks", `/webhooks/${made.id}`, "/status", `/webhooks?company=${encodeURIComponent(hostile)}`]) {
+    for (const at of ["/webhooks", `/webhooks/${made.id}`, `/webhooks/${made.id}/settings`, `/webhooks/${made.id}/code`, "/status", `/webhooks?company=${encodeURIComponent(hostile)}`]) {
       for (const width of [1440, 360]) {
         const page = await stage.page({ at, width });
         await page.waitForLoadState("networkidle");
-        if (at.includes("sub_")) {
+        if (at.endsWith("/settings")) {
           await page.getByRole("button", { name: "Test" }).click();
           await page.locator('[data-outcome="working"]').getByText("Details").click();
+        }
+        if (at.endsWith(made.id)) {
           await page.getByRole("button", { name: "Delete" }).click();
           await page.getByRole("dialog").waitFor();
         }
@@ -426,17 +474,69 @@ export const tests = {
     }
   },
 
+  async "a webhook is known by its name and its path in every view, and ids are copied whole"(stage) {
+    const receiver = await stage.receiver(({ path }) => [path === "/gone" ? 410 : path === "/missing" ? 404 : 200, {}, ""]);
+    const made = await stage.subscribe(`${receiver.url}/missing`, { description: "the CRM" });
+    await stage.subscribe(`${receiver.url}/plain?key=1`);
+    await stage.subscribe(`${receiver.url}/gone`, { description: "the old one", events: ["call.new"] });
+    await stage.event("call.new", "c-1", { lead_name: "Dana Whitfield" });
+    await stage.until("the log", async () => (await stage.api("GET", "/v1/log?response=404")).entries.length > 0);
+    await stage.until("a dead letter", async () => (await stage.api("GET", "/v1/deliveries?state=failed")).items.length === 1);
+    await stage.api("POST", `/v1/subscriptions/${made.id}/rotate-secret`, {});
+    const host = receiver.url.slice(7);
+    const page = await stage.page();
+    const shows = async (place, ...words) => {
+      const text = await place.innerText();
+      for (const one of words) assert.ok(text.includes(one), `${one} in ${text}`);
+    };
+    const row = (name) => page.getByRole("row").filter({ hasText: name }).first();
+    await shows(row("the CRM"), `${host}/missing`, "Failing", "404");
+    await shows(row(`${host}/plain`), "Active");
+    await page.goto(`${stage.url}/logs?subscription=${made.id}`);
+    await shows(row("the CRM"), `${host}/missing`, "Dana Whitfield", "+1 202 555 0143", "c-1");
+    assert.match(await page.getByRole("combobox", { name: "Webhook" }).locator("option:checked").innerText(), /^the CRM \(127.*\/missing\)/);
+    await page.goto(`${stage.url}/logs/dead-letters`);
+    await shows(row("the old one"), `${host}/gone`, "Dana Whitfield", "Disabled");
+    await page.goto(`${stage.url}/status`);
+    await shows(row("the CRM"), `${host}/missing`, "Failing");
+    await page.goto(`${stage.url}/activity`);
+    await shows(row("Secret rotated"), "the CRM", made.id);
+    await page.goto(`${stage.url}/calls/c-1?company=acme`);
+    await shows(page.locator(".timeline"), "New call to the CRM", `New call to ${host}/plain`);
+    const [entry] = (await stage.api("GET", `/v1/log?subscription=${made.id}`)).entries;
+    await page.goto(`${stage.url}/logs/${entry.id}`);
+    assert.equal(await page.title(), "New call to the CRM · Hookswitch");
+    await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+    await page.setViewportSize({ width: 360, height: 740 });
+    for (const id of [entry.id, entry.event_id, entry.delivery]) {
+      await page.getByRole("button", { name: `Copy ${id}` }).click();
+      await stage.until("the copy", async () => (await page.evaluate("navigator.clipboard.readText()")) === id);
+      const lines = await page.locator(".id code", { hasText: id }).evaluate((code) => code.getBoundingClientRect().height / parseFloat(getComputedStyle(code).lineHeight));
+      assert.ok(lines < 1.5, `${id} takes ${lines} lines`);
+    }
+    await page.goto(`${stage.url}/webhooks/${made.id}`);
+    assert.equal(await page.title(), "the CRM · Hookswitch");
+    await page.getByText("Failing", { exact: true }).waitFor();
+  },
+
   async "the list is read without scripts; a reader cannot change"(stage) {
     const made = await stage.subscribe("http://127.0.0.1:1/hook", { description: "the CRM" });
     const plain = await stage.page({ scripts: false });
     await plain.getByText("the CRM").waitFor();
-    await plain.getByRole("link", { name: "http://127.0.0.1:1/hook" }).click();
+    await plain.getByText("127.0.0.1:1/hook").waitFor();
+    await plain.getByRole("link", { name: "the CRM" }).click();
+    await plain.getByRole("link", { name: "Settings" }).click();
     await plain.locator("noscript p").waitFor();
     assert.equal(await plain.getByRole("button", { name: "Save" }).isVisible(), false);
     const { token } = await stage.api("POST", "/v1/tokens", { role: "read", company: "acme" });
-    const reader = await stage.page({ token, at: `/webhooks/${made.id}` });
+    const reader = await stage.page({ token, at: `/webhooks/${made.id}/settings` });
     assert.equal(await reader.getByRole("button", { name: "Save" }).count(), 0);
+    await reader.getByRole("link", { name: "Code" }).click();
+    await reader.getByText("Sample code").waitFor();
     assert.equal(await reader.locator("#secret").count(), 0);
+    await reader.locator(".tabs").getByRole("link", { name: "Activity" }).click();
+    await reader.getByText("Nothing sent yet").waitFor();
+    assert.equal(await reader.getByRole("button", { name: "Delete" }).count(), 0);
     await reader.goto(`${stage.url}/webhooks/new`);
     await reader.getByRole("heading", { name: "Not allowed" }).waitFor();
     stage.expectNoise(/status of 40[34]/);
@@ -455,7 +555,9 @@ export const tests = {
     await stage.until("the deliveries", () => receiver.requests.length > 12);
     await stage.look("webhooks", "/webhooks");
     await stage.look("new", "/webhooks/new");
-    await stage.look("webhook", `/webhooks/${crm.id}`, async (page) => {
+    await stage.look("webhook-activity", `/webhooks/${crm.id}`);
+    await stage.look("webhook-code", `/webhooks/${crm.id}/code`);
+    await stage.look("webhook", `/webhooks/${crm.id}/settings`, async (page) => {
       await page.getByRole("button", { name: "Test" }).click();
       await page.locator("[data-outcome]").waitFor();
     });

@@ -321,7 +321,7 @@ fn views_work_without_scripts_and_show_hostile_data_as_text() {
     let created = daemon.subscribe(&url, settings);
     let browser = Browser::signed_in(&daemon);
     let list = browser.get("/webhooks").expect(200).text();
-    let form = browser.get(&format!("/webhooks/{}", created.id)).expect(200).text();
+    let form = browser.get(&format!("/webhooks/{}/settings", created.id)).expect(200).text();
     for text in [&list, &form] {
         assert!(!text.contains("<script>alert") && !text.contains("<b>sons"), "{text}");
         assert!(text.contains("&lt;script&gt;alert(1)"), "{text}");
@@ -372,7 +372,7 @@ fn every_view_speaks_the_language_of_its_viewer() {
         ("/webhooks", ["Last response", "Letzte Antwort", "Última respuesta"]),
         ("/webhooks/new", ["Signing secret", "Signaturgeheimnis", "Secreto de firma"]),
         (
-            &format!("/webhooks/{}", webhook.id),
+            &format!("/webhooks/{}/settings", webhook.id),
             ["Advanced settings", "Erweiterte Einstellungen", "Configuración avanzada"],
         ),
         ("/logs", ["Every delivery attempt", "Alle Zustellversuche", "Todos los intentos de entrega"]),
@@ -442,11 +442,13 @@ fn the_first_paint_of_every_view_is_small_in_every_language() {
         let reply = browser.client.request("GET", path, &headers, b"").expect(200);
         reply.header("content-length").and_then(|length| length.parse::<usize>().ok()).expect("a length")
     };
-    let stored = format!("/webhooks/{}", webhook.id);
+    let stored = ["", "/settings", "/code"].map(|tab| format!("/webhooks/{}{tab}", webhook.id));
     for path in [
         "/webhooks",
         "/webhooks/new",
-        &stored,
+        &stored[0],
+        &stored[1],
+        &stored[2],
         "/logs",
         "/logs/dead-letters",
         "/calls",

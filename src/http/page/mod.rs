@@ -4,7 +4,8 @@
 //! mod          a request's path: method, session, view
 //! paths        the table of paths; state: shared by the views
 //! visit        one GET by a signed-in user: queries the API and renders a template
-//! recent       how the last day's attempts went, by webhook
+//! recent       how the attempts of the last day and week went, by webhook
+//! charts       the same as charts of a view
 //! render       the templates
 //! localised    what they are given in the language of the view: texts, numbers, times
 //! script_texts the texts that a view's scripts use
@@ -21,12 +22,15 @@
 //! guard        the headers that isolate the page
 //! filters      the values of a view's filter form
 //! event_types  what the event types are called
+//! live         server-sent events for views that follow the log; streams: their places
+//! named        what webhooks and leads are called
 //! webhooks/    list, form, preview, sample receivers, charts
 //! logs/        live attempts, one with request and response, dead letters
 //! calls/       calls of a lead, one with its timeline and conversation
 //! report/      figures, charts and a table of calls
 //! activity/    who changed what
 //! keys/        tokens
+//! problems     what is wrong at the moment
 //! status/      queue, disk, senders
 //! ```
 //!
@@ -43,6 +47,7 @@
 mod activity;
 mod assets;
 mod calls;
+mod charts;
 mod coding;
 mod event_types;
 mod filters;
@@ -50,12 +55,15 @@ mod guard;
 mod handbook;
 mod keys;
 mod language;
+mod live;
 mod localised;
 mod logs;
+mod named;
 mod oidc;
 mod paths;
 mod portal;
 mod prepared;
+mod problems;
 mod recent;
 mod render;
 mod report;
@@ -63,6 +71,7 @@ mod script_texts;
 mod sign_in;
 mod state;
 mod status;
+mod streams;
 mod visit;
 mod webhooks;
 
@@ -78,7 +87,7 @@ use self::visit::Visit;
 use super::access::Access;
 use super::authentication::signed_in;
 use super::budget::Account;
-use super::connection::Peer;
+use super::connection::{Peer, Stopping};
 use super::context::RequestContext;
 use super::problem::Problem;
 use super::reply::{self, Reply, seen_other};
@@ -139,6 +148,11 @@ async fn viewed(
     let framing = page.framing.clone().filter(|_| access.visitor().is_some());
     let principal = access.principal();
     let account = Account::new(&context.services.budget, principal.clone(), Peer::of(request));
+    if *view == View::Live {
+        let visit = Visit::new(Arc::clone(page), Arc::clone(context), access, account, request);
+        let stopping = request.extensions().get::<Stopping>().cloned().ok_or_else(Problem::internal)?;
+        return Ok(guarded(live::stream(visit, stopping)?, framing.as_ref()));
+    }
     let slot = page.views.slot(principal, false).await;
     let _slot = slot.map_err(|_| Problem::too_many_requests(MANY, 2))?;
     let visit = Visit::new(Arc::clone(page), Arc::clone(context), access, account.clone(), request);
@@ -160,7 +174,9 @@ async fn shown(view: &View, visit: &Visit) -> Result<Reply, Problem> {
     match *view {
         View::Webhooks => webhooks::list(visit).await,
         View::NewWebhook => webhooks::new(visit).await,
-        View::Webhook(id) => webhooks::edit(visit, id).await,
+        View::Webhook(id) => webhooks::activity(visit, id).await,
+        View::WebhookSettings(id) => webhooks::settings(visit, id).await,
+        View::WebhookCode(id) => webhooks::code(visit, id).await,
         View::Preview => webhooks::preview(visit),
         View::Logs => logs::list(visit).await,
         View::LogEntry(id) => logs::entry(visit, id).await,
@@ -174,7 +190,9 @@ async fn shown(view: &View, visit: &Visit) -> Result<Reply, Problem> {
         View::Activity => activity::list(visit).await,
         View::Keys => keys::show(visit).await,
         View::Status => status::show(visit).await,
-        View::Home | View::SignIn | View::SignOut | View::Language | View::Portal => Err(Problem::internal()),
+        View::Live | View::Home | View::SignIn | View::SignOut | View::Language | View::Portal => {
+            Err(Problem::internal())
+        }
         View::OidcLogin | View::OidcCallback => Err(Problem::internal()),
         View::Asset(_) | View::Logo | View::Accent | View::Handbook(_) => Err(Problem::internal()),
     }

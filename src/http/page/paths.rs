@@ -33,13 +33,18 @@ pub(in crate::http) enum View {
     Accent,
     Webhooks,
     NewWebhook,
+    /// A webhook's attempts.
     Webhook(SubscriptionId),
+    WebhookSettings(SubscriptionId),
+    WebhookCode(SubscriptionId),
     /// A preview of a delivery with the form's settings, as JSON, for the form's script.
     Preview,
     Logs,
     LogEntry(AttemptId),
     /// Whether the log has grown, for the list's script.
     NewestEntry,
+    /// Tells when the log grows, as a stream.
+    Live,
     LogExport,
     DeadLetters,
     Calls,
@@ -78,12 +83,15 @@ pub(in crate::http) fn find(path: &str) -> Option<View> {
         ["webhooks", "new"] => View::NewWebhook,
         ["webhooks", "preview"] => View::Preview,
         ["webhooks", id] => View::Webhook(id.parse().ok()?),
+        ["webhooks", id, "settings"] => View::WebhookSettings(id.parse().ok()?),
+        ["webhooks", id, "code"] => View::WebhookCode(id.parse().ok()?),
         ["calls"] => View::Calls,
         ["calls", id] => View::Call(CallId::parse(id).ok()?),
         ["report"] => View::Report,
         ["report", "export"] => View::ReportExport,
         ["logs"] => View::Logs,
         ["logs", "newest"] => View::NewestEntry,
+        ["live"] => View::Live,
         ["logs", "export"] => View::LogExport,
         ["logs", "dead-letters"] => View::DeadLetters,
         ["logs", id] => View::LogEntry(id.parse().ok()?),
@@ -122,7 +130,7 @@ impl View {
 
     /// Whether it is requested by scripts, which expect problems as from the API.
     pub(super) const fn is_for_scripts(&self) -> bool {
-        matches!(self, Self::Preview | Self::NewestEntry)
+        matches!(self, Self::Preview | Self::NewestEntry | Self::Live)
     }
 
     /// Whether somebody who came by a portal link may see it.
@@ -149,6 +157,7 @@ mod tests {
         let id = SubscriptionId::from_bits(7);
         assert_eq!(find("/"), Some(View::Home));
         assert_eq!(find(&format!("/webhooks/{id}")), Some(View::Webhook(id)));
+        assert_eq!(find(&format!("/webhooks/{id}/code")), Some(View::WebhookCode(id)));
         assert_eq!(find("/webhooks/new"), Some(View::NewWebhook));
         assert!(matches!(find("/assets/x/layout/base.css"), Some(View::Asset(_))));
         for path in

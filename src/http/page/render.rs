@@ -36,7 +36,11 @@ pub(super) const SOURCES: &[(&str, &str)] = &[
     ("keys.html", include_str!("keys/keys.html")),
     ("status.html", include_str!("status/status.html")),
     ("webhook_copies.html", include_str!("webhooks/copies.html")),
-    ("webhook_stored.html", include_str!("webhooks/stored.html")),
+    ("webhook_head.html", include_str!("webhooks/head.html")),
+    ("webhook_activity.html", include_str!("webhooks/activity.html")),
+    ("webhook_code.html", include_str!("webhooks/code.html")),
+    ("webhook_snippets.html", include_str!("webhooks/snippets.html")),
+    ("log_table.html", include_str!("logs/table.html")),
     ("logs.html", include_str!("logs/list.html")),
     ("log_parts.html", include_str!("logs/parts.html")),
     ("log_entry.html", include_str!("logs/entry.html")),
@@ -81,7 +85,7 @@ impl Templates {
 fn compiled(language: Language) -> Environment<'static> {
     let mut all = environment(language);
     all.add_filter("pretty", |text: &str| pretty(text));
-    all.add_filter("host", host);
+    all.add_filter("place", place);
     all.add_filter("short", short);
     all.add_filter("segment", |text: &str| segment(text));
     for (name, text) in SOURCES {
@@ -90,13 +94,14 @@ fn compiled(language: Language) -> Environment<'static> {
     all
 }
 
-/// The host of a URL; the URL itself if it has none.
-fn host(url: &str) -> String {
+/// Host and path of a URL, which tell webhooks of one host apart; the URL itself if it has no host.
+fn place(url: &str) -> String {
     let parsed = url::Url::parse(url).ok();
-    let host = parsed.and_then(|url| {
-        Some(format!("{}{}", url.host_str()?, url.port().map(|p| format!(":{p}")).unwrap_or_default()))
+    let place = parsed.and_then(|url| {
+        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        Some(format!("{}{port}{}", url.host_str()?, url.path().trim_end_matches('/')))
     });
-    host.unwrap_or_else(|| url.to_owned())
+    place.unwrap_or_else(|| url.to_owned())
 }
 
 /// At most `most` characters of a text.
@@ -115,7 +120,8 @@ mod tests {
 
     #[test]
     fn values_are_shown_for_people() {
-        assert_eq!(host("https://hooks.example:8443/a?b"), "hooks.example:8443");
+        assert_eq!(place("https://hooks.example:8443/a/b?c"), "hooks.example:8443/a/b");
+        assert_eq!((place("https://hooks.example/"), place("no url")), ("hooks.example".into(), "no url".into()));
         assert_eq!((short("äöü", 3), short("äöüß", 3)), ("äöü".into(), "äöü…".into()));
     }
 

@@ -1,5 +1,7 @@
 //! State shared by all views of the page.
 
+use std::sync::Arc;
+
 use hyper::header::HeaderValue;
 use minijinja::{Value, context};
 use tokio::sync::Mutex;
@@ -10,6 +12,7 @@ use super::handbook::Handbook;
 use super::language::Spoken;
 use super::recent::Recent;
 use super::render::Templates;
+use super::streams::Streams;
 use crate::http::fair_limit::FairLimit;
 use crate::http::settings::PageSettings;
 use crate::texts::Language;
@@ -20,6 +23,8 @@ pub(in crate::http) struct Page {
     pub(super) assets: Assets,
     pub(super) handbook: Handbook,
     pub(super) recent: Mutex<Recent>,
+    /// The streams of live views.
+    pub(super) streams: Arc<Streams>,
     /// Limits how many views are rendered at once.
     pub(super) views: FairLimit,
     /// What people call the provider at which they may sign in.
@@ -53,6 +58,7 @@ impl Page {
             common,
             framing: policy(&settings.frame_ancestors),
             recent: Mutex::default(),
+            streams: Arc::default(),
             views: FairLimit::new(VIEWS, WAITING),
             provider: provider.map(str::to_owned),
         }

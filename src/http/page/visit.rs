@@ -14,6 +14,7 @@ use super::language::Spoken;
 use super::recent::Recent;
 use super::render::html;
 use super::state::Page;
+use super::streams::Streams;
 use crate::core::event::{Company, Domain};
 use crate::core::id::SessionId;
 use crate::core::token::Role;
@@ -82,6 +83,11 @@ impl Visit {
         &self.page.recent
     }
 
+    /// The streams of live views.
+    pub(super) fn streams(&self) -> &Arc<Streams> {
+        &self.page.streams
+    }
+
     /// The visitor's session.
     pub(super) const fn session(&self) -> Option<SessionId> {
         self.access.session()
@@ -121,6 +127,11 @@ impl Visit {
     /// The company shown: the token's own, or the selected one; `None` for all.
     pub(super) fn company(&self) -> Option<&str> {
         self.access.company().map(Company::as_str).or_else(|| self.parameter("company"))
+    }
+
+    /// The only domain that the visitor sees, if so.
+    pub(super) fn domain(&self) -> Option<&Domain> {
+        self.access.domain()
     }
 
     /// The API's response to a `GET` of `path` with `parameters`, with the visitor's permissions.

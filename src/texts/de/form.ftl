@@ -2,7 +2,9 @@
 
 form-about-new = Geben Sie die URL ein, testen Sie sie, wählen Sie Format und Ereignisse aus und speichern Sie.
 form-needs-scripts = Zum Testen und Speichern wird JavaScript benötigt. Ohne JavaScript können Sie hier die Einstellungen, die Liste und das Protokoll lesen.
-form-url = URL
+form-name-and-url = Name und URL
+form-name-for = für Sie und Ihr Team
+form-name-example = CRM des Vertriebs
 form-webhook-url = Webhook-URL
 form-test = Testen
 form-url-help = Jedes Ereignis wird als HTTP-POST dorthin gesendet. „Testen“ sendet sofort ein Beispiel, auch bevor Sie gespeichert haben.
@@ -25,8 +27,6 @@ form-value = Wert
 form-kept = unverändert
 form-add-header = Header hinzufügen
 form-advanced = Erweiterte Einstellungen
-form-description = Beschreibung
-form-description-for = für Sie und Ihr Team
 form-timeout = Zeitlimit für die Antwort
 form-timeout-help = 100 bis 60000
 form-in-flight = Gleichzeitige Anfragen
@@ -45,6 +45,7 @@ form-notify-help = Sie erhalten eine E-Mail, wenn dieser Webhook fehlschlägt, s
 form-save = Speichern
 form-saving = Wird gespeichert …
 form-saved = Gespeichert.
+form-saved-next = Geheimnis und Code für den Empfänger
 form-back = Zurück
 
 # The body
@@ -188,22 +189,22 @@ copies-unseen = Für { $domains } wurde noch kein Ereignis gesendet: Prüfen Sie
 
 stored-disabled = Deaktiviert: { $reason }. Ausstehende Zustellungen bleiben erhalten; setzen Sie ihn fort, sobald der Empfänger wieder funktioniert.
 stored-failing =
-    { $time }, { $attempts ->
-        [one] { $attempts } Versuch
-       *[other] { $attempts } Versuche
-    }
+    Gestört seit { $time }: { $attempts ->
+        [one] { $attempts } Versuch ist
+       *[other] { $attempts } Versuche sind
+    } in Folge fehlgeschlagen.
 stored-next-try = Nächster Versuch
 stored-pause = Anhalten
 stored-resume = Fortsetzen
 stored-discard = Wartende Zustellungen verwerfen
 stored-delete = Löschen
 stored-pause-title = Diesen Webhook anhalten?
-stored-pause-text = Bis Sie ihn fortsetzen, wird nichts mehr an { $url } gesendet.
+stored-pause-text = Bis Sie ihn fortsetzen, wird nichts mehr an { $webhook } gesendet.
 stored-pause-kept = Auch neue Ereignisse bleiben erhalten, und alles wird der Reihe nach gesendet, sobald Sie ihn fortsetzen.
 stored-discard-title = Wartende Zustellungen verwerfen?
 stored-discard-text = Sie werden abgebrochen und nicht gesendet. Das lässt sich nicht rückgängig machen; im Protokoll bleibt für jede eine Zeile. Der Webhook selbst bleibt bestehen.
 stored-delete-title = Diesen Webhook löschen?
-stored-delete-text = An { $url } wird nichts mehr gesendet.
+stored-delete-text = An { $webhook } wird nichts mehr gesendet.
 stored-delete-waiting = Wartende Zustellungen werden mit abgebrochen. Das lässt sich nicht rückgängig machen; das Protokoll bleibt bestehen.
 stored-nothing-waits = Im Moment wartet nichts.
 stored-waits =
@@ -258,6 +259,42 @@ preview-filter-fails = wird gesendet, obwohl der Filter fehlschlägt: { $fault }
 # Receivers
 
 receivers = Beispielcode
-receivers-help = Ein Empfänger als Ausgangspunkt, für Format, Aufbau und Signatur wie oben gewählt. Er prüft die Signatur mit dem Geheimnis aus der Umgebungsvariable { $secret } oder, wenn ein Schlüsselpaar signiert, mit dem öffentlichen Schlüssel aus { $key }.
+receivers-help = Ein Empfänger als Ausgangspunkt, für das gewählte Format, den Aufbau und die Signatur. Er prüft die Signatur mit dem Geheimnis aus der Umgebungsvariable { $secret } oder, wenn ein Schlüsselpaar signiert, mit dem öffentlichen Schlüssel aus { $key }.
 receivers-in = Empfänger in { $language }
 receivers-copy = Empfänger in { $language } kopieren
+
+# A stored webhook
+
+webhook-tab-activity = Aktivität
+webhook-tab-settings = Einstellungen
+webhook-tab-code = Code
+webhook-attempts = Letzte Versuche
+webhook-in-log = Im Protokoll öffnen
+stored-failing-advice = Prüfen Sie die URL und testen Sie sie.
+code-saved = Gespeichert. Tragen Sie jetzt das Geheimnis in Ihrer Anwendung ein, damit sie die Signatur prüfen kann. Unten finden Sie Code als Ausgangspunkt.
+code-public-key = Öffentlicher Schlüssel
+code-service = Dieser Webhook sendet an einen Dienst, der keinen eigenen Code braucht.
+
+# Sending again
+
+replay-recover = Fehlgeschlagene nachholen…
+replay-since = Erneut senden ab…
+replay-title = Ereignisse erneut senden?
+replay-text = Sie werden in ihrer Reihenfolge neben neuen Ereignissen gesendet, jedes mit derselben webhook-id wie zuvor.
+replay-what = Welche
+replay-failed = Nur fehlgeschlagene Zustellungen
+replay-all = Alle Ereignisse
+replay-counting = Wird gezählt…
+replay-none = Es würde nichts gesendet.
+replay-no-time = Geben Sie einen Zeitpunkt ein.
+replay-count =
+    { $count ->
+        [one] { $count } Ereignis würde
+       *[other] { $count } Ereignisse würden
+    } gesendet.
+replay-do = Erneut senden
+replay-queued =
+    { $count ->
+        [one] { $count } Ereignis ist
+       *[other] { $count } Ereignisse sind
+    } wieder unterwegs. Die Ergebnisse erscheinen unten.

@@ -60,9 +60,9 @@ look-further = Weiter zurück suchen
 # How a webhook is
 
 webhook-active = Aktiv
+webhook-failing = Gestört
 webhook-paused = Angehalten
 webhook-disabled = Deaktiviert
-webhook-down = Antwortet nicht
 webhook-slow = Langsam
 
 # What became of a delivery
@@ -79,6 +79,7 @@ status-cancelled = Abgebrochen
 none-yet = Noch keine
 no-response = Keine Antwort
 nothing-sent = Nichts gesendet
+nothing-sent-since = Nichts gesendet seit { $time }
 day-chart =
     { $attempts ->
         [one] { $attempts } Versuch
@@ -100,11 +101,13 @@ problem-new-needs-admin = Um Webhooks anzulegen, benötigen Sie ein Token mit de
 # Scripts
 
 unreachable = Hookswitch antwortet nicht. Prüfen Sie die Verbindung und versuchen Sie es erneut.
+connection-lost = Verbindung unterbrochen, neuer Versuch läuft
 session-ended = Ihre Sitzung ist beendet. Melden Sie sich erneut an.
 answered = Hookswitch hat mit { $status } geantwortet.
 copy = Kopieren
 copied = Kopiert
 copy-failed = Kopieren nicht möglich
+copy-id = { $id } kopieren
 cancel = Abbrechen
 not-saved = Das konnte nicht gespeichert werden:
 problem-about-403 = Dazu fehlt Ihnen die Berechtigung.
@@ -113,3 +116,26 @@ problem-about-422 = Ein Teil der Adresse ist ungültig.
 problem-about-429 = Es sind zu viele Anfragen auf einmal. Versuchen Sie es gleich noch einmal.
 problem-about-500 = Es ist ein interner Fehler aufgetreten.
 problem-about-503 = Hookswitch ist im Moment nicht bereit. Versuchen Sie es gleich noch einmal.
+
+# What is wrong at the moment
+
+problems-failing =
+    { $count ->
+        [one] { $count } Webhook ist
+       *[other] { $count } Webhooks sind
+    } gestört.
+problems-disabled =
+    { $count ->
+        [one] { $count } Webhook wurde
+       *[other] { $count } Webhooks wurden
+    } deaktiviert.
+problems-waiting =
+    { $count ->
+        [one] { $count } Zustellung wartet
+       *[other] { $count } Zustellungen warten
+    } auf sie.
+problems-show = Anzeigen
+sort = Sortieren nach
+page-before = Zurück
+page-after = Weiter
+page-of = Seite { $number } von { $pages }

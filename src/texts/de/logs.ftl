@@ -28,6 +28,8 @@ logs-new-entries =
         [one] { $count } neuer Eintrag
        *[other] { $count } neue Einträge
     }
+logs-new = { $count } neu
+logs-new-or-more = { $count } oder mehr neu
 logs-loading = Wird geladen …
 logs-not-loaded = Hookswitch antwortet nicht. Schließen Sie diese Zeile und öffnen Sie sie erneut.
 
@@ -44,6 +46,10 @@ entry-response-headers = Header der Antwort
 entry-hidden = nicht angezeigt
 entry-next-attempt = Nächster Versuch
 entry-address = Adresse
+entry-title = { $event } an { $webhook }
+entry-event = Ereignis-ID
+entry-delivery = Zustellungs-ID
+entry-id = ID des Eintrags
 entry-all-attempts = Alle Versuche dieser Zustellung
 entry-link = Link zu diesem Eintrag
 entry-body-not-kept = Der Inhalt wird nicht aufbewahrt.

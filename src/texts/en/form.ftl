@@ -2,7 +2,9 @@
 
 form-about-new = Enter the URL, test it, select format and events, and save.
 form-needs-scripts = Testing and saving require JavaScript. Without it you can read the settings here, the list and the logs.
-form-url = URL
+form-name-and-url = Name and URL
+form-name-for = for you and your colleagues
+form-name-example = CRM of the sales team
 form-webhook-url = Webhook URL
 form-test = Test
 form-url-help = Each event is sent there as an HTTP POST. Test sends a sample right away, even before you have saved.
@@ -25,8 +27,6 @@ form-value = Value
 form-kept = unchanged
 form-add-header = Add a header
 form-advanced = Advanced settings
-form-description = Description
-form-description-for = for you and your colleagues
 form-timeout = Response timeout
 form-timeout-help = 100 to 60000
 form-in-flight = Concurrent requests
@@ -45,6 +45,7 @@ form-notify-help = They receive an e-mail when this webhook fails, recovers or i
 form-save = Save
 form-saving = Saving…
 form-saved = Saved.
+form-saved-next = Secret and code for the receiver
 form-back = Back
 
 # The body
@@ -188,22 +189,22 @@ copies-unseen = No event has been posted for { $domains } yet: check the spellin
 
 stored-disabled = Disabled: { $reason }. Its pending deliveries are kept; resume it when the receiver works again.
 stored-failing =
-    { $time }, { $attempts ->
-        [one] { $attempts } attempt
-       *[other] { $attempts } attempts
-    }
+    Failing since { $time }: { $attempts ->
+        [one] { $attempts } attempt has
+       *[other] { $attempts } attempts have
+    } failed in a row.
 stored-next-try = Next attempt
 stored-pause = Pause
 stored-resume = Resume
 stored-discard = Discard waiting deliveries
 stored-delete = Delete
 stored-pause-title = Pause this webhook?
-stored-pause-text = Nothing more is sent to { $url } until you resume it.
+stored-pause-text = Nothing more is sent to { $webhook } until you resume it.
 stored-pause-kept = New events are kept as well, and everything is sent, in order, when you resume.
 stored-discard-title = Discard waiting deliveries?
 stored-discard-text = They are cancelled and will not be sent. This cannot be undone; the log keeps a line for each. The webhook itself stays.
 stored-delete-title = Delete this webhook?
-stored-delete-text = Nothing more is sent to { $url }.
+stored-delete-text = Nothing more is sent to { $webhook }.
 stored-delete-waiting = Waiting deliveries are cancelled with it. This cannot be undone; the log stays.
 stored-nothing-waits = Nothing is waiting at the moment.
 stored-waits =
@@ -258,6 +259,42 @@ preview-filter-fails = is sent, although the filter fails: { $fault }
 # Receivers
 
 receivers = Sample code
-receivers-help = A receiver to start from, for the format, layout and signature chosen above. It checks the signature with the secret from the environment variable { $secret }, or, where a key pair signs, with the public key from { $key }.
+receivers-help = A receiver to start from, for the chosen format, layout and signature. It checks the signature with the secret from the environment variable { $secret }, or, where a key pair signs, with the public key from { $key }.
 receivers-in = Receiver in { $language }
 receivers-copy = Copy the receiver in { $language }
+
+# A stored webhook
+
+webhook-tab-activity = Activity
+webhook-tab-settings = Settings
+webhook-tab-code = Code
+webhook-attempts = Recent attempts
+webhook-in-log = Open in the log
+stored-failing-advice = Check the URL and test it.
+code-saved = Saved. Now enter the secret in your application, so that it can check the signature. Below is code to start from.
+code-public-key = Public key
+code-service = This webhook posts to a service, which needs no code of yours.
+
+# Sending again
+
+replay-recover = Recover failed…
+replay-since = Replay since…
+replay-title = Send events again?
+replay-text = They are sent in their order, alongside new events, each with the same webhook-id as before.
+replay-what = Which
+replay-failed = Failed deliveries only
+replay-all = All events
+replay-counting = Counting…
+replay-none = Nothing would be sent.
+replay-no-time = Enter a time.
+replay-count =
+    { $count ->
+        [one] { $count } event
+       *[other] { $count } events
+    } would be sent.
+replay-do = Send again
+replay-queued =
+    { $count ->
+        [one] { $count } event is
+       *[other] { $count } events are
+    } on the way again. The results appear below.

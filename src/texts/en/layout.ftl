@@ -60,9 +60,9 @@ look-further = Search further back
 # How a webhook is
 
 webhook-active = Active
+webhook-failing = Failing
 webhook-paused = Paused
 webhook-disabled = Disabled
-webhook-down = Not responding
 webhook-slow = Slow
 
 # What became of a delivery
@@ -79,6 +79,7 @@ status-cancelled = Cancelled
 none-yet = None yet
 no-response = No response
 nothing-sent = Nothing sent
+nothing-sent-since = Nothing sent since { $time }
 day-chart =
     { $attempts ->
         [one] { $attempts } attempt
@@ -100,11 +101,13 @@ problem-new-needs-admin = Creating webhooks requires a token with the role “ad
 # Scripts
 
 unreachable = Hookswitch does not respond. Check the connection and try again.
+connection-lost = Connection lost, trying again
 session-ended = Your session has ended. Sign in again.
 answered = Hookswitch responded with { $status }.
 copy = Copy
 copied = Copied
 copy-failed = Could not copy
+copy-id = Copy { $id }
 cancel = Cancel
 not-saved = This could not be saved:
 problem-about-403 = You do not have permission for this.
@@ -113,3 +116,26 @@ problem-about-422 = Part of the address is not valid.
 problem-about-429 = There are too many requests at once. Try again in a moment.
 problem-about-500 = An internal error occurred.
 problem-about-503 = Hookswitch is not ready at the moment. Try again in a moment.
+
+# What is wrong at the moment
+
+problems-failing =
+    { $count ->
+        [one] { $count } webhook is
+       *[other] { $count } webhooks are
+    } failing.
+problems-disabled =
+    { $count ->
+        [one] { $count } webhook was
+       *[other] { $count } webhooks were
+    } disabled.
+problems-waiting =
+    { $count ->
+        [one] { $count } delivery waits
+       *[other] { $count } deliveries wait
+    } for them.
+problems-show = Show
+sort = Sort by
+page-before = Previous
+page-after = Next
+page-of = Page { $number } of { $pages }

@@ -28,6 +28,8 @@ logs-new-entries =
         [one] { $count } new entry
        *[other] { $count } new entries
     }
+logs-new = { $count } new
+logs-new-or-more = { $count } or more new
 logs-loading = Loading…
 logs-not-loaded = Hookswitch does not respond. Close this row and open it again.
 
@@ -44,6 +46,10 @@ entry-response-headers = Headers of the response
 entry-hidden = not shown
 entry-next-attempt = Next attempt
 entry-address = Address
+entry-title = { $event } to { $webhook }
+entry-event = Event ID
+entry-delivery = Delivery ID
+entry-id = Log entry ID
 entry-all-attempts = All attempts of this delivery
 entry-link = Link to this entry
 entry-body-not-kept = The body is not kept.

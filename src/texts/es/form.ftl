@@ -2,7 +2,9 @@
 
 form-about-new = Introduzca la URL, pruébela, seleccione el formato y los eventos, y guarde.
 form-needs-scripts = Para probar y guardar se necesita JavaScript. Sin él puede leer aquí la configuración, la lista y los registros.
-form-url = URL
+form-name-and-url = Nombre y URL
+form-name-for = para usted y su equipo
+form-name-example = CRM de ventas
 form-webhook-url = URL del webhook
 form-test = Probar
 form-url-help = Cada evento se envía allí como HTTP POST. «Probar» envía un ejemplo de inmediato, incluso antes de guardar.
@@ -25,8 +27,6 @@ form-value = Valor
 form-kept = sin cambios
 form-add-header = Añadir una cabecera
 form-advanced = Configuración avanzada
-form-description = Descripción
-form-description-for = para usted y su equipo
 form-timeout = Tiempo máximo de respuesta
 form-timeout-help = de 100 a 60000
 form-in-flight = Solicitudes simultáneas
@@ -45,6 +45,7 @@ form-notify-help = Reciben un correo cuando este webhook falla, se recupera o se
 form-save = Guardar
 form-saving = Guardando…
 form-saved = Guardado.
+form-saved-next = Secreto y código para el receptor
 form-back = Volver
 
 # The body
@@ -188,22 +189,22 @@ copies-unseen = Todavía no se ha enviado ningún evento de { $domains }: compru
 
 stored-disabled = Desactivado: { $reason }. Las entregas pendientes se conservan; reanúdelo cuando el receptor vuelva a funcionar.
 stored-failing =
-    { $time }, { $attempts ->
-        [one] { $attempts } intento
-       *[other] { $attempts } intentos
-    }
+    Con fallos desde { $time }: { $attempts ->
+        [one] { $attempts } intento ha
+       *[other] { $attempts } intentos han
+    } fallado seguidos.
 stored-next-try = Siguiente intento
 stored-pause = Pausar
 stored-resume = Reanudar
 stored-discard = Descartar las entregas en espera
 stored-delete = Eliminar
 stored-pause-title = ¿Pausar este webhook?
-stored-pause-text = No se envía nada más a { $url } hasta que lo reanude.
+stored-pause-text = No se envía nada más a { $webhook } hasta que lo reanude.
 stored-pause-kept = Los eventos nuevos también se conservan y todo se envía, en orden, cuando lo reanude.
 stored-discard-title = ¿Descartar las entregas en espera?
 stored-discard-text = Se cancelan y no se enviarán. Esta acción no se puede deshacer; en los registros queda una línea de cada una. El webhook se conserva.
 stored-delete-title = ¿Eliminar este webhook?
-stored-delete-text = No se envía nada más a { $url }.
+stored-delete-text = No se envía nada más a { $webhook }.
 stored-delete-waiting = Las entregas en espera se cancelan con él. Esta acción no se puede deshacer; los registros se conservan.
 stored-nothing-waits = En este momento no hay nada en espera.
 stored-waits =
@@ -258,6 +259,42 @@ preview-filter-fails = se envía, aunque el filtro falla: { $fault }
 # Receivers
 
 receivers = Código de ejemplo
-receivers-help = Un receptor para empezar, con el formato, la estructura y la firma elegidos arriba. Comprueba la firma con el secreto de la variable de entorno { $secret } o, si firma un par de claves, con la clave pública de { $key }.
+receivers-help = Un receptor para empezar, con el formato, la estructura y la firma elegidos. Comprueba la firma con el secreto de la variable de entorno { $secret } o, si firma un par de claves, con la clave pública de { $key }.
 receivers-in = Receptor en { $language }
 receivers-copy = Copiar el receptor en { $language }
+
+# A stored webhook
+
+webhook-tab-activity = Actividad
+webhook-tab-settings = Configuración
+webhook-tab-code = Código
+webhook-attempts = Intentos recientes
+webhook-in-log = Abrir en el registro
+stored-failing-advice = Compruebe la URL y pruébela.
+code-saved = Guardado. Introduzca ahora el secreto en su aplicación para que pueda comprobar la firma. Abajo tiene código para empezar.
+code-public-key = Clave pública
+code-service = Este webhook envía a un servicio, que no necesita código propio.
+
+# Sending again
+
+replay-recover = Recuperar los fallidos…
+replay-since = Reenviar desde…
+replay-title = ¿Reenviar eventos?
+replay-text = Se envían en su orden, junto a los eventos nuevos, cada uno con el mismo webhook-id que antes.
+replay-what = Cuáles
+replay-failed = Solo las entregas fallidas
+replay-all = Todos los eventos
+replay-counting = Contando…
+replay-none = No se enviaría nada.
+replay-no-time = Introduzca una hora.
+replay-count =
+    { $count ->
+        [one] Se enviaría { $count } evento.
+       *[other] Se enviarían { $count } eventos.
+    }
+replay-do = Reenviar
+replay-queued =
+    { $count ->
+        [one] { $count } evento está
+       *[other] { $count } eventos están
+    } de nuevo en camino. Los resultados aparecen abajo.

@@ -60,9 +60,9 @@ look-further = Seguir buscando
 # How a webhook is
 
 webhook-active = Activo
+webhook-failing = Con fallos
 webhook-paused = En pausa
 webhook-disabled = Desactivado
-webhook-down = No responde
 webhook-slow = Lento
 
 # What became of a delivery
@@ -79,6 +79,7 @@ status-cancelled = Cancelado
 none-yet = Ninguna todavía
 no-response = Sin respuesta
 nothing-sent = Nada enviado
+nothing-sent-since = Nada enviado desde { $time }
 day-chart =
     { $attempts ->
         [one] { $attempts } intento
@@ -100,11 +101,13 @@ problem-new-needs-admin = Para crear webhooks se necesita un token con el rol «
 # Scripts
 
 unreachable = Hookswitch no responde. Compruebe la conexión e inténtelo de nuevo.
+connection-lost = Conexión perdida, reintentando
 session-ended = Su sesión ha terminado. Inicie sesión de nuevo.
 answered = Hookswitch respondió con { $status }.
 copy = Copiar
 copied = Copiado
 copy-failed = No se pudo copiar
+copy-id = Copiar { $id }
 cancel = Cancelar
 not-saved = No se pudo guardar:
 problem-about-403 = No tiene permiso para esto.
@@ -113,3 +116,26 @@ problem-about-422 = Una parte de la dirección no es válida.
 problem-about-429 = Hay demasiadas solicitudes a la vez. Inténtelo de nuevo en un momento.
 problem-about-500 = Se ha producido un error interno.
 problem-about-503 = Hookswitch no está listo en este momento. Inténtelo de nuevo en un momento.
+
+# What is wrong at the moment
+
+problems-failing =
+    { $count ->
+        [one] { $count } webhook falla.
+       *[other] { $count } webhooks fallan.
+    }
+problems-disabled =
+    { $count ->
+        [one] Se desactivó { $count } webhook.
+       *[other] Se desactivaron { $count } webhooks.
+    }
+problems-waiting =
+    { $count ->
+        [one] { $count } entrega los espera.
+       *[other] { $count } entregas los esperan.
+    }
+problems-show = Mostrar
+sort = Ordenar por
+page-before = Anterior
+page-after = Siguiente
+page-of = Página { $number } de { $pages }

@@ -28,6 +28,8 @@ logs-new-entries =
         [one] { $count } registro nuevo
        *[other] { $count } registros nuevos
     }
+logs-new = { $count } nuevos
+logs-new-or-more = { $count } o más nuevos
 logs-loading = Cargando…
 logs-not-loaded = Hookswitch no responde. Cierre esta fila y ábrala de nuevo.
 
@@ -44,6 +46,10 @@ entry-response-headers = Cabeceras de la respuesta
 entry-hidden = no se muestra
 entry-next-attempt = Siguiente intento
 entry-address = Dirección
+entry-title = { $event } a { $webhook }
+entry-event = ID del evento
+entry-delivery = ID de la entrega
+entry-id = ID del registro
 entry-all-attempts = Todos los intentos de esta entrega
 entry-link = Enlace a este registro
 entry-body-not-kept = El contenido no se conserva.

@@ -4,6 +4,7 @@ use minijinja::{Value, context};
 
 use super::filters::Filters;
 use super::logs::or_fault;
+use super::named;
 use super::visit::Visit;
 use crate::core::audit::Action;
 use crate::http::problem::Problem;
@@ -21,9 +22,10 @@ pub(super) async fn list(visit: &Visit) -> Result<Reply, Problem> {
     let cursor = visit.parameter("cursor").map(|cursor| ("cursor", cursor));
     let found = visit.ask("/v1/audit", filters.parameters().chain(cursor)).await;
     let (found, fault) = or_fault(found, context! { items => Vec::<Value>::new(), next => Value::from(()) })?;
+    let named = named::webhooks(visit, &found.get_attr("items").unwrap_or_default(), "subscription");
     let actions: Vec<&str> = Action::ALL.iter().map(|action| action.as_str()).collect();
     let values = context! {
-        found, fault, actions, filters => filters.fields(), query => filters.query(), chosen => filters.len(),
+        found, fault, actions, named, filters => filters.fields(), query => filters.query(), chosen => filters.len(),
     };
     visit.page("activity.html", SECTION, values)
 }

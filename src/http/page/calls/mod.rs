@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::event_types::titles;
 use super::filters::Filters;
 use super::logs::or_fault;
+use super::named;
 use super::visit::Visit;
 use crate::core::event::CallId;
 use crate::core::json::pretty;
@@ -103,11 +104,14 @@ pub(super) async fn one(visit: &Visit, id: &CallId) -> Result<Reply, Problem> {
     let entries = call.timeline.iter().filter(|moment| moment.kind != "message");
     let timeline = entries.map(moment).collect::<serde_json::Result<Vec<_>>>();
     let timeline = timeline.map_err(|_| Problem::internal())?;
-    visit.page(
-        "call.html",
-        SECTION,
-        context! { call => Value::from(Serde(&call)), timeline, thread, titles => titles(visit) },
-    )
+    let attempts = timeline.iter().filter_map(|moment| moment.get_attr("of").ok()).collect::<Vec<_>>();
+    let named: Vec<Value> = [Value::from(attempts), call.subscriptions.clone()]
+        .iter()
+        .flat_map(|items| items.try_iter().into_iter().flatten())
+        .collect();
+    let named = named::webhooks(visit, &Value::from(named), "subscription");
+    let values = context! { call => Value::from(Serde(&call)), timeline, thread, titles => titles(visit), named };
+    visit.page("call.html", SECTION, values)
 }
 
 /// A call as returned by the API.

@@ -1,13 +1,25 @@
-// Copying to the clipboard: `<button data-copy="ID">` copies the text of the element with that id.
+// Copying to the clipboard: `<button data-copy="ID">` copies the text of the element with that id,
+// `<button data-copy-text="TEXT">`, which shows a drawing, the text itself.
 
 import { say } from "./dom.js";
 import { t } from "./texts.js";
 
-/** Makes the copy buttons below `root` work. */
+/** Makes the copy buttons below `root` work, later ones included. */
 export function copying(root) {
-  for (const button of root.querySelectorAll("button[data-copy]")) {
-    button.addEventListener("click", () => copy(button, document.getElementById(button.dataset.copy)?.textContent ?? ""));
-  }
+  root.addEventListener("click", ({ target }) => {
+    const button = target.closest("button[data-copy], button[data-copy-text]");
+    if (!button) return;
+    if (button.dataset.copyText === undefined) copy(button, document.getElementById(button.dataset.copy)?.textContent ?? "");
+    else copyId(button);
+  });
+}
+
+async function copyId(button) {
+  const text = button.dataset.copyText;
+  const copied = (await throughClipboard(text)) || throughSelection(text);
+  say(copied ? t("copied") : t("copy-failed"));
+  button.dataset.copied = copied ? "yes" : "no";
+  setTimeout(() => delete button.dataset.copied, 1800);
 }
 
 /** Copies `text`, and says so on `button` for a moment. */

@@ -27,7 +27,8 @@ export function startFilters(form) {
   for (const select of form.querySelectorAll("select")) select.addEventListener("change", () => form.requestSubmit());
 }
 
-function local(at) {
+/** A time as the value of an input for local times. */
+export function local(at) {
   const two = (number) => String(number).padStart(2, "0");
   return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}T${two(at.getHours())}:${two(at.getMinutes())}`;
 }

@@ -2,7 +2,15 @@
 
 import { locale } from "./texts.js";
 
+const clock = { hour: "numeric", minute: "2-digit", second: "2-digit" };
 const format = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium" });
+// Lists are read sooner without what goes without saying.
+const inThisYear = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short", ...clock });
+const thisYear = new Date().getFullYear();
+
+function shown(at) {
+  return (at.getFullYear() === thisYear ? inThisYear : format).format(at);
+}
 
 /** Converts every <time> below `root` to the viewer's zone. */
 export function localTimes(root) {
@@ -10,7 +18,7 @@ export function localTimes(root) {
     const at = new Date(time.dateTime);
     if (Number.isNaN(at.getTime())) continue;
     time.title = time.textContent;
-    time.textContent = format.format(at);
+    time.textContent = shown(at);
   }
 }
 
@@ -19,7 +27,7 @@ export function timeElement(text) {
   const time = document.createElement("time");
   const at = new Date(text);
   time.dateTime = text;
-  time.textContent = Number.isNaN(at.getTime()) ? text : format.format(at);
+  time.textContent = Number.isNaN(at.getTime()) ? text : shown(at);
   time.title = `${text.slice(0, 10)} ${text.slice(11, 19)} UTC`;
   return time;
 }

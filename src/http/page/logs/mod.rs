@@ -3,12 +3,15 @@
 mod body;
 
 use hyper::StatusCode;
+use minijinja::value::merge_maps;
 use minijinja::{Value, context};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::event_types::{title, titles};
 use super::filters::Filters;
+use super::named;
+use super::problems;
 use super::visit::Visit;
 use crate::core::id::AttemptId;
 use crate::http::log;
@@ -42,14 +45,26 @@ const DEAD_FILTERS: [&str; 6] = ["company", "subscription", "event", "call", "si
 /// Those of the API, except for invalid filters, which are shown in the form.
 pub(super) async fn list(visit: &Visit) -> Result<Reply, Problem> {
     let filters = Filters::read(visit, &FILTERS);
+    let attempts = attempts(visit, &filters, &[]).await?;
+    let webhooks = webhooks(visit).await?;
+    let problems = problems::of(visit);
+    visit.page("logs.html", SECTION, context! { problems, ..merge_maps([webhooks, attempts]) })
+}
+
+/// A page of the log by the filters and these parameters, newest first, for this view and those with a part of it.
+///
+/// # Errors
+/// Those of the API, except for invalid filters.
+pub(super) async fn attempts(visit: &Visit, filters: &Filters, more: &[(&str, &str)]) -> Result<Value, Problem> {
     // Read first: entries added meanwhile count as new at the next check.
     let newest = newest_tag(visit).await?;
     let cursor = visit.parameter("cursor").map(|cursor| ("cursor", cursor));
-    let found = visit.ask("/v1/log", filters.parameters().chain(cursor)).await;
+    let found = visit.ask("/v1/log", filters.parameters().chain(more.iter().copied()).chain(cursor)).await;
     let (found, fault) = or_fault(found, context! { entries => Vec::<Value>::new(), next => Value::from(()) })?;
-    let common = choices(visit, &filters).await?;
+    let entries = found.get_attr("entries").unwrap_or_default();
+    let (named, leads) = (named::webhooks(visit, &entries, "subscription"), named::leads(visit, &entries).await?);
     let paged = visit.parameter("cursor").is_some();
-    visit.page("logs.html", SECTION, context! { found, fault, newest, paged, ..common })
+    Ok(context! { found, fault, newest, paged, named, leads, ..choices(visit, filters) })
 }
 
 /// The result, or `nothing` and the fault of the filters.
@@ -61,24 +76,24 @@ pub(super) fn or_fault(found: Result<Value, Problem>, nothing: Value) -> Result<
     }
 }
 
-/// The form's values and choices.
-async fn choices(visit: &Visit, filters: &Filters) -> Result<Value, Problem> {
-    let limit = MAX_LIMIT.to_string();
-    let company = visit.company().map(|company| ("company", company));
-    let webhooks = visit.ask("/v1/subscriptions", company.into_iter().chain([("limit", limit.as_str())])).await?;
-    let known: Vec<Value> = attributes(&webhooks.get_attr("items").unwrap_or_default(), "id");
+/// The form's values, and its choices other than webhooks.
+fn choices(visit: &Visit, filters: &Filters) -> Value {
     let events = visit.services().catalogue.entries().iter();
     let events: Vec<Value> =
         events.map(|entry| context! { name => entry.name.as_str(), title => title(visit.texts(), entry) }).collect();
-    Ok(context! {
-        filters => filters.fields(), query => filters.query(), chosen => filters.len(),
-        webhooks => webhooks.get_attr("items").unwrap_or_default(), known, events, titles => titles(visit),
-    })
+    context! {
+        filters => filters.fields(), query => filters.query(), chosen => filters.len(), events, titles => titles(visit),
+    }
 }
 
-fn attributes(items: &Value, name: &str) -> Vec<Value> {
-    let items = items.try_iter().into_iter().flatten();
-    items.filter_map(|item| item.get_attr(name).ok()).collect()
+/// The webhooks that can be chosen.
+async fn webhooks(visit: &Visit) -> Result<Value, Problem> {
+    let limit = MAX_LIMIT.to_string();
+    let company = visit.company().map(|company| ("company", company));
+    let found = visit.ask("/v1/subscriptions", company.into_iter().chain([("limit", limit.as_str())])).await?;
+    let webhooks = found.get_attr("items").unwrap_or_default();
+    let known: Vec<String> = named::attributes(&webhooks, "id").collect();
+    Ok(context! { webhooks, known })
 }
 
 #[derive(Serialize)]
@@ -96,7 +111,10 @@ pub(super) async fn newest(visit: &Visit) -> Result<Reply, Problem> {
 
 /// Changes whenever the log grows. It reads only the newest entry, whatever the filters; as that may be another
 /// company's, it is hashed.
-async fn newest_tag(visit: &Visit) -> Result<String, Problem> {
+///
+/// # Errors
+/// The log cannot be read.
+pub(super) async fn newest_tag(visit: &Visit) -> Result<String, Problem> {
     let newest = log::page(visit, LogFilter::default(), None, 1).await?;
     let newest = newest.items.first().map_or(0, |entry| entry.id.bits());
     let hash = Sha256::digest(newest.to_be_bytes());
@@ -126,7 +144,8 @@ pub(super) async fn entry(visit: &Visit, id: AttemptId) -> Result<Reply, Problem
     let event = entry.get_attr("event").unwrap_or_default();
     let titles = titles(visit);
     let title = titles.get_item(&event).ok().filter(|title| !title.is_undefined()).unwrap_or(event);
-    visit.page("log_entry.html", SECTION, context! { entry, sent, answered, title })
+    let named = named::webhooks(visit, &Value::from(vec![entry.clone()]), "subscription");
+    visit.page("log_entry.html", SECTION, context! { entry, sent, answered, title, named })
 }
 
 /// The value of the header `Content-Type` among `headers`.
@@ -146,6 +165,8 @@ pub(super) async fn dead_letters(visit: &Visit) -> Result<Reply, Problem> {
     let parameters = filters.parameters().chain([("state", "failed")]).chain(cursor);
     let found = visit.ask("/v1/deliveries", parameters).await;
     let (found, fault) = or_fault(found, context! { items => Vec::<Value>::new(), next => Value::from(()) })?;
-    let common = choices(visit, &filters).await?;
-    visit.page("dead_letters.html", SECTION, context! { found, fault, ..common })
+    let (choices, webhooks) = (choices(visit, &filters), webhooks(visit).await?);
+    let items = found.get_attr("items").unwrap_or_default();
+    let (named, leads) = (named::webhooks(visit, &items, "subscription"), named::leads(visit, &items).await?);
+    visit.page("dead_letters.html", SECTION, context! { found, fault, named, leads, ..merge_maps([webhooks, choices]) })
 }

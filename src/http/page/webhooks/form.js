@@ -7,9 +7,8 @@ import { startCertificate } from "./certificate.js";
 import { addHeader, changes, settings, showFaults, startFields } from "./fields.js";
 import { startTest } from "./test.js";
 import { startPreview } from "./preview.js";
-import { startNewSecret, startSecret } from "./secret.js";
+import { startNewSecret } from "./secret.js";
 import { startDomains } from "./domains.js";
-import { startState } from "./state.js";
 import { startTarget } from "./target.js";
 
 const form = document.getElementById("webhook");
@@ -22,9 +21,7 @@ startCertificate(form);
 startTarget(form);
 startTest(form);
 startPreview(form);
-startSecret();
 startNewSecret(form);
-startState();
 startDomains();
 
 if ("readOnly" in form.dataset) {
@@ -66,7 +63,7 @@ async function save() {
       const made = await call("POST", "/v1/subscriptions", settings(form));
       leaving = true;
       const company = new URLSearchParams(location.search).has("company") ? location.search : "";
-      location.assign(`/webhooks/${made.id}${company}${SAVED}`);
+      location.assign(`/webhooks/${made.id}/code${company}${SAVED}`);
     }
   } catch (refusal) {
     saved.textContent = "";
@@ -76,7 +73,10 @@ async function save() {
 
 if (id && location.hash === SAVED) {
   history.replaceState(null, "", location.pathname + location.search);
-  if (saved) saved.textContent = t("form-saved");
+  if (saved) {
+    saved.textContent = t("form-saved");
+    document.getElementById("saved-next").hidden = false;
+  }
   say(t("form-saved"));
 }
 before = settings(form);

@@ -1,23 +1,33 @@
-// Pausing, resuming, discarding and deleting a webhook. Each dialog says what happens to waiting deliveries.
+// Pausing, resuming, replaying, discarding and deleting a webhook. Each dialog says what happens to waiting deliveries.
 
 import { call } from "../layout/api.js";
 import { ask } from "../layout/dialog.js";
 import { busy } from "../layout/dom.js";
 import { t } from "../layout/texts.js";
+import { replay } from "./replay.js";
 
 /** Makes the buttons work, if there is a stored webhook. */
 export function startState() {
   const place = document.getElementById("state");
   if (!place) return;
-  const { id, url } = place.dataset;
+  const { id, name: called, failing } = place.dataset;
   const path = `/v1/subscriptions/${id}`;
   const problem = document.getElementById("state-problem");
+
+  // Nothing else changes at once: the log below shows what is sent.
+  async function again(only, since) {
+    const said = document.getElementById("state-said");
+    said.textContent = "";
+    const queued = await replay(path, only, since);
+    if (queued !== null) said.textContent = t("replay-queued", { count: queued });
+    return false;
+  }
 
   const actions = {
     async pause() {
       const agreed = await ask({
         title: t("stored-pause-title"),
-        text: [t("stored-pause-text", { url }), `${waits(await waiting(path))} ${t("stored-pause-kept")}`],
+        text: [t("stored-pause-text", { webhook: called }), `${waits(await waiting(path))} ${t("stored-pause-kept")}`],
         action: t("stored-pause"),
       });
       if (agreed) await call("PATCH", path, { enabled: false });
@@ -37,10 +47,12 @@ export function startState() {
       if (agreed) await call("POST", `${path}/discard`);
       return agreed;
     },
+    recover: () => again("failed", failing),
+    replay: () => again("all", ""),
     async delete() {
       const agreed = await ask({
         title: t("stored-delete-title"),
-        text: [t("stored-delete-text", { url }), `${waits(await waiting(path))} ${t("stored-delete-waiting")}`],
+        text: [t("stored-delete-text", { webhook: called }), `${waits(await waiting(path))} ${t("stored-delete-waiting")}`],
         action: t("stored-delete"),
         danger: true,
       });
