@@ -90,6 +90,20 @@ export const tests = {
     assert.equal(await page.locator("#search").inputValue(), "g w?");
   },
 
+  async "the event types are shown in each format and layout, with their schema"(stage) {
+    const made = await stage.subscribe("http://127.0.0.1:1/");
+    const page = await stage.page({ at: `/webhooks/${made.id}/code` });
+    await page.getByRole("link", { name: "All event types" }).click();
+    await page.waitForURL("**/event-types");
+    assert.equal(await page.locator("main section").count(), 7);
+    const sms = page.locator("section").filter({ hasText: "call.smsfollowup" }).last();
+    for (const [way, words] of [["JSON, envelope", '"type": "call.smsfollowup"'], ["JSON, flat", '"event": "call.smsfollowup"'], ["Form, envelope", "data[conversation][0][body]="], ["Form, flat", "conversation[0][body]="], ["CloudEvent", '"specversion": "1.0"'], ["JSON Schema", '"required"']]) {
+      await sms.locator("summary").filter({ hasText: way }).click();
+      await sms.locator("details[open] pre").getByText(words).waitFor();
+    }
+    await stage.look("event-types", "/event-types");
+  },
+
   async "an unknown address is a page"(stage) {
     const page = await stage.page({ at: "/webhooks" });
     await page.goto(`${stage.url}/no/such/address`);

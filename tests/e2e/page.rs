@@ -458,6 +458,8 @@ fn the_first_paint_of_every_view_is_small_in_every_language() {
         &stored[0],
         &stored[1],
         &stored[2],
+        "/event-types",
+        "/search?q=x",
         "/logs",
         "/logs/dead-letters",
         "/calls",

@@ -174,6 +174,7 @@ async fn shown(view: &View, visit: &Visit) -> Result<Reply, Problem> {
         View::Webhook(id) => webhooks::activity(visit, id).await,
         View::WebhookSettings(id) => webhooks::settings(visit, id).await,
         View::WebhookCode(id) => webhooks::code(visit, id).await,
+        View::Catalogue => webhooks::catalogue(visit).await,
         View::Preview => webhooks::preview(visit),
         View::Logs => logs::list(visit).await,
         View::LogEntry(id) => logs::entry(visit, id).await,

@@ -35,6 +35,8 @@ pub(in crate::http) enum View {
     Webhook(SubscriptionId),
     WebhookSettings(SubscriptionId),
     WebhookCode(SubscriptionId),
+    /// The event types.
+    Catalogue,
     /// A preview of a delivery with the form's settings, as JSON, for the form's script.
     Preview,
     Logs,
@@ -83,6 +85,7 @@ pub(in crate::http) fn find(path: &str) -> Option<View> {
         ["status"] => View::Status,
         ["webhooks"] => View::Webhooks,
         ["webhooks", "new"] => View::NewWebhook,
+        ["event-types"] => View::Catalogue,
         ["webhooks", "preview"] => View::Preview,
         ["webhooks", id] => View::Webhook(id.parse().ok()?),
         ["webhooks", id, "settings"] => View::WebhookSettings(id.parse().ok()?),

@@ -37,6 +37,7 @@ pub(super) const SOURCES: &[(&str, &str)] = &[
     ("webhook_copies.html", include_str!("webhooks/copies.html")),
     ("webhook_head.html", include_str!("webhooks/head.html")),
     ("webhook_activity.html", include_str!("webhooks/activity.html")),
+    ("webhook_catalogue.html", include_str!("webhooks/catalogue.html")),
     ("webhook_code.html", include_str!("webhooks/code.html")),
     ("webhook_snippets.html", include_str!("webhooks/snippets.html")),
     ("event.html", include_str!("event/event.html")),
