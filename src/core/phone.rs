@@ -86,6 +86,47 @@ pub fn shown(number: &str, region: Option<&str>) -> String {
     }
 }
 
+/// What a number that somebody in `region` typed may be posted as: as typed, without punctuation, and with the calling code
+/// of the region and of North America. Empty if it cannot be a number.
+pub fn candidates(typed: &str, region: Option<&str>) -> Vec<String> {
+    let typed = typed.trim();
+    let digits = digits(typed);
+    if !is_plain(typed) || !(5..=15).contains(&digits.len()) {
+        return Vec::new();
+    }
+    let mut found = vec![typed.to_owned()];
+    if typed.starts_with('+') {
+        found.push(format!("+{digits}"));
+    } else if let Some(international) = digits.strip_prefix("00") {
+        found.push(format!("+{international}"));
+    } else {
+        let here = region.and_then(|region| COUNTRIES.iter().find(|one| one.region.eq_ignore_ascii_case(region)));
+        if let Some(country) = here {
+            found.push(format!("+{}{}", country.code, digits.strip_prefix(country.trunk).unwrap_or(&digits)));
+        }
+        match digits.len() {
+            10 => found.push(format!("+1{digits}")),
+            11 if digits.starts_with('1') => found.push(format!("+{digits}")),
+            _ => {}
+        }
+    }
+    found.extend([digits.clone(), format!("+{digits}")]);
+    let mut seen = std::collections::BTreeSet::new();
+    found.retain(|number| seen.insert(number.clone()));
+    found
+}
+
+/// Whether it has digits and what people write between them, and nothing else.
+fn is_plain(typed: &str) -> bool {
+    typed.chars().all(|c| c.is_ascii_digit() || " +-()./\u{a0}".contains(c))
+}
+
+/// Whether `number` ends with the digits of `typed`, of which there must be at least four.
+pub fn ends_with(number: &str, typed: &str) -> bool {
+    let wanted = digits(typed);
+    is_plain(typed) && wanted.len() >= 4 && digits(number).ends_with(&wanted)
+}
+
 fn digits(number: &str) -> String {
     number.chars().filter(char::is_ascii_digit).collect()
 }
@@ -154,6 +195,29 @@ mod tests {
         ] {
             assert_eq!(shown(number, region), wanted);
         }
+    }
+
+    #[test]
+    fn a_number_is_found_however_it_is_typed() {
+        for (typed, region, posted) in [
+            ("(202) 555-0119", Some("US"), "+12025550119"),
+            ("(202) 555-0119", Some("DE"), "+12025550119"),
+            ("+1 202 555 0119", None, "+12025550119"),
+            ("1-202-555-0119", None, "+12025550119"),
+            ("0049 30 23125000", None, "+493023125000"),
+            ("030 / 23125000", Some("DE"), "+493023125000"),
+            ("020 7946 0018", Some("GB"), "+442079460018"),
+            ("912 345 678", Some("ES"), "+34912345678"),
+            ("2025550119", None, "2025550119"),
+        ] {
+            let all = candidates(typed, region);
+            assert!(all.contains(&posted.to_owned()) && all.len() <= 6, "{typed}: {all:?}");
+        }
+        for typed in ["", "12", "c-0-1", "Dana 5550119", "12345678901234567"] {
+            assert_eq!(candidates(typed, Some("US")), Vec::<String>::new(), "{typed}");
+        }
+        assert!(ends_with("+12025550119", "555-0119") && !ends_with("+12025550119", "119"));
+        assert!(!ends_with("+12025550119", "Dana 0119"));
     }
 
     #[test]

@@ -155,6 +155,8 @@ pub(super) fn shown(event: &Event) -> Result<EventJson<'_>, StoreError> {
 pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
     let mut query = request.query();
     let filter = EventFilter {
+        id: query.take("event_id", deliveries::parse_id),
+        producer_id: query.take("producer_id", ProducerId::parse),
         company: query.take("company", Company::parse),
         domain: query.take("domain", Domain::parse),
         source: query.take("source", Source::parse),

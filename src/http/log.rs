@@ -18,12 +18,12 @@ use super::reply::{Reply, json};
 use super::request::Permitted;
 use super::shape::{Object, Text, headers};
 use crate::core::attempt::{Answer, LogEntry, Phase, Sent, Status};
-use crate::core::event::{CallId, Company, Domain, Event, EventType};
+use crate::core::event::{CallId, Company, Domain, Event, EventType, ProducerId};
 use crate::core::id::AttemptId;
 use crate::core::payload;
 use crate::core::time::Timestamp;
 use crate::sender::probe;
-use crate::store::{LogFilter, Page};
+use crate::store::{EventFilter, LogFilter, Page};
 
 #[derive(Serialize)]
 struct Entries<'l> {
@@ -35,6 +35,7 @@ struct Entries<'l> {
 
 fn filter(query: &mut Query) -> LogFilter {
     LogFilter {
+        event: query.take("event_id", parse_id),
         company: query.take("company", Company::parse),
         domain: query.take("domain", Domain::parse),
         subscription: query.take("subscription", parse_id),
@@ -65,11 +66,23 @@ pub(super) async fn list(request: Permitted) -> Result<Reply, Problem> {
     let kind = request.headers().get(ACCEPT).and_then(|accept| Kind::wanted(accept.to_str().ok()?));
     let mut query = request.query();
     let mut filter = filter(&mut query);
+    let produced = query.take("producer_id", ProducerId::parse);
     let page = if kind.is_none() { Some(query.page(List::Log)) } else { None };
     query.finish()?;
     filter.company = request.access.narrow(filter.company)?;
     filter.domain = request.access.narrow_domain(filter.domain)?;
     filter.webhooks = request.access.webhooks(&request.services().store);
+    if let Some(own) = produced {
+        let (company, domain) = (filter.company.clone(), filter.domain.clone());
+        let wanted = EventFilter { producer_id: Some(own), company, domain, ..EventFilter::default() };
+        let found = bridge::read(&request, move |store| store.events(&wanted, None, 1)).await?;
+        let named = found.items.first().map(|event| event.id);
+        if named.is_none() || filter.event.is_some_and(|other| Some(other) != named) {
+            // Of no event: nothing is asked of the log.
+            filter.until = Some(Timestamp::from_millis(0));
+        }
+        filter.event = named.or(filter.event);
+    }
     let store = &request.services().store;
     let page = match (kind, page) {
         (Some(kind), _) => {

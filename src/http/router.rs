@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use hyper::Request;
 use hyper::body::Incoming;
+use hyper::header::{ACCEPT, AUTHORIZATION};
 
 use super::authentication;
 use super::budget::Account;
@@ -13,7 +14,7 @@ use super::connection::{Handler, Peer};
 use super::context::RequestContext;
 use super::fair_limit::Principal;
 use super::openapi::Description;
-use super::page::{self, Page};
+use super::page::{self, Page, View};
 use super::problem::Problem;
 use super::reply::{self, Reply};
 use super::request::Authorised;
@@ -60,6 +61,9 @@ impl Router {
             Resource::Metrics.check_method(request.method())?;
             return Box::pin(metrics::show(context, Principal::new(None, None))).await;
         }
+        if resource.is_none() && is_browsing(&request) {
+            return Box::pin(page::answer(&self.page, context, View::Missing, request)).await;
+        }
         let access = authentication::authenticate(context, &request)?;
         Peer::is_known(&request);
         let resource = resource.ok_or_else(|| {
@@ -71,6 +75,14 @@ impl Router {
             routes::answer(resource, Authorised::new(Arc::clone(context), access, account.clone(), request)).await?;
         reply::counted(reply, &account)
     }
+}
+
+/// Whether somebody looks at an address in a browser, rather than a program that expects a problem as JSON.
+fn is_browsing(request: &Request<Incoming>) -> bool {
+    let headers = request.headers();
+    let wants_page =
+        headers.get_all(ACCEPT).iter().any(|line| line.to_str().is_ok_and(|line| line.contains("text/html")));
+    request.method().is_safe() && wants_page && !headers.contains_key(AUTHORIZATION)
 }
 
 impl Handler for Router {

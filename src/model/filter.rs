@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::core::attempt::Status;
 use crate::core::audit::Action;
 use crate::core::delivery::State;
-use crate::core::event::{CallId, Company, Domain, EventType, Source};
+use crate::core::event::{CallId, Company, Domain, EventType, ProducerId, Source};
 use crate::core::id::{DeliveryId, EventId, SubscriptionId};
 use crate::core::time::Timestamp;
 
@@ -16,6 +16,10 @@ pub type Webhooks = Arc<BTreeSet<SubscriptionId>>;
 /// Which events to list.
 #[derive(Debug, Clone, Default)]
 pub struct EventFilter {
+    /// This one alone.
+    pub id: Option<EventId>,
+    /// With this id of its producer's own.
+    pub producer_id: Option<ProducerId>,
     /// Of this company.
     pub company: Option<Company>,
     /// Of this domain.
@@ -60,6 +64,8 @@ pub struct DeliveryFilter {
 /// Which log entries to list.
 #[derive(Debug, Clone, Default)]
 pub struct LogFilter {
+    /// Of this event.
+    pub event: Option<EventId>,
     /// Of this company.
     pub company: Option<Company>,
     /// Of this domain.

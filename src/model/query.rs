@@ -305,8 +305,8 @@ pub(crate) fn events(
         kinds: Accepted::KINDS,
         company: filter.company.as_ref().map(Company::as_str),
         keys: &keys,
-        below: after.unwrap_or(u128::MAX),
-        from: lowest_id(filter.since),
+        below: after.unwrap_or(u128::MAX).min(filter.id.map_or(u128::MAX, |id| id.bits().saturating_add(1))),
+        from: lowest_id(filter.since).max(filter.id.map_or(0, EventId::bits)),
         until: filter.until,
     };
     newest_page(log, &wanted, limit, |id, payload| {
@@ -336,6 +336,8 @@ pub(crate) fn matches_if_set<T: PartialEq + ?Sized>(wanted: Option<&T>, actual: 
 
 fn event_matches(filter: &EventFilter, event: &Event) -> bool {
     matches_if_set(filter.company.as_ref(), Some(&event.company))
+        && matches_if_set(filter.id.as_ref(), Some(&event.id))
+        && matches_if_set(filter.producer_id.as_ref(), event.producer_id.as_ref())
         && matches_if_set(filter.domain.as_ref(), event.domain.as_ref())
         && matches_if_set(filter.source.as_ref(), Some(&event.source))
         && matches_if_set(filter.event_type.as_ref(), Some(&event.event_type))
@@ -345,16 +347,19 @@ fn event_matches(filter: &EventFilter, event: &Event) -> bool {
         && filter.until.is_none_or(|until| event.accepted_at < until)
 }
 
-/// A page of log entries.
+/// A page of log entries. Those of one event are found by its call, or, if the event is no longer kept, among all since then.
 pub(crate) fn log(
     log: &dyn Log,
     filter: &LogFilter,
     after: Option<u128>,
     limit: usize,
 ) -> Result<Page<LogEntry>, StoreError> {
+    let of_event = filter.event.map(|id| event(log, id)).transpose()?.flatten();
+    let of_event = of_event.as_ref().filter(|event| matches_if_set(filter.company.as_ref(), Some(&event.company)));
+    let company = filter.company.as_ref().or(of_event.map(|event| &event.company));
     let keys: Vec<Term<'_>> = [
         filter.delivery.map(|id| Term::Delivery(id.bits())),
-        filter.call.as_ref().map(|call| Term::Call(call.as_str())),
+        filter.call.as_ref().or(of_event.map(|event| &event.call)).map(|call| Term::Call(call.as_str())),
         filter.phone.as_ref().map(|phone| Term::Phone(phone)),
         filter.subscription.map(|id| Term::Subscription(id.bits())),
         filter.domain.as_ref().map(|domain| Term::Domain(domain.as_str())),
@@ -368,10 +373,10 @@ pub(crate) fn log(
     .collect();
     let wanted = Wanted {
         kinds: Logged::KINDS,
-        company: filter.company.as_ref().map(Company::as_str),
+        company: company.map(Company::as_str),
         keys: &keys,
         below: after.unwrap_or(u128::MAX),
-        from: lowest_id(filter.since),
+        from: lowest_id(filter.since).max(lowest_id(filter.event.map(|id| time_of(id.bits())))),
         until: filter.until,
     };
     newest_page(log, &wanted, limit, |id, payload| {
@@ -385,6 +390,7 @@ fn log_matches(filter: &LogFilter, entry: &LogEntry) -> bool {
         && matches_if_set(filter.domain.as_ref(), entry.domain.as_ref())
         && matches_if_set(filter.subscription.as_ref(), Some(&entry.subscription))
         && filter.webhooks.as_ref().is_none_or(|webhooks| webhooks.contains(&entry.subscription))
+        && matches_if_set(filter.event.as_ref(), entry.event.as_ref())
         && matches_if_set(filter.delivery.as_ref(), entry.delivery.as_ref())
         && matches_if_set(filter.event_type.as_ref(), Some(&entry.event_type))
         && matches_if_set(filter.status.as_ref(), Some(&entry.status))

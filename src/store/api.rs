@@ -19,6 +19,7 @@ use crate::model::health::{Counts, Health};
 use crate::model::key::ValueKind;
 use crate::model::lock::lock;
 use crate::model::page::{DeliveryCursor, Page, Reads};
+use crate::model::receipts::EventReceipt;
 use crate::model::registry::{Registry, SubscriptionState};
 use crate::model::session_ring::Sessions;
 use crate::model::token_ring::Tokens;
@@ -164,7 +165,17 @@ impl Store {
     /// # Errors
     /// The data cannot be read or is damaged.
     pub fn events(&self, filter: &EventFilter, after: Option<u128>, limit: usize) -> Result<Page<Event>, StoreError> {
-        query::events(self.history(), filter, after, limit)
+        query::events(self.history(), &self.with_receipt(filter)?, after, limit)
+    }
+
+    /// The filter with the id of the event that the producer's id named lately, which saves reading all.
+    fn with_receipt(&self, filter: &EventFilter) -> Result<EventFilter, StoreError> {
+        let mut filter = filter.clone();
+        if let (Some(company), Some(own), None) = (&filter.company, &filter.producer_id, filter.id) {
+            let receipt = self.view().get(&keys::producer(company.as_str(), own.as_str()))?;
+            filter.id = receipt.and_then(|value| EventReceipt::decode(&value)).map(|receipt| receipt.id);
+        }
+        Ok(filter)
     }
 
     /// A delivery in any state. Blocks until that state is durable.

@@ -45,6 +45,14 @@ impl SubscriptionStatus {
         let SubscriptionState { subscription, health, counts, .. } = state;
         Self { subscription: subscription.clone(), waiting: counts.waiting(), health: *health }
     }
+
+    /// Whether each word of `text` is a part of its name, URL, company, domain or id, in any case.
+    pub fn matches(&self, text: &str) -> bool {
+        let one = &self.subscription;
+        let domain = one.domain.as_ref().map(ToString::to_string).unwrap_or_default();
+        let all = format!("{} {} {} {domain} {}", one.description, one.url, one.company, one.id).to_lowercase();
+        text.to_lowercase().split_whitespace().all(|word| all.contains(word))
+    }
 }
 
 impl Store {

@@ -19,8 +19,8 @@ export const tests = {
     await second.goto(`${stage.url}/webhooks/new`);
     await page.getByRole("button", { name: "Sign out" }).click();
     await page.waitForURL("**/sign-in");
-    // A view left open is redirected to the sign-in by its first change, and back.
-    await second.getByRole("button", { name: "Save" }).click();
+    // A view left open is redirected to the sign-in by its first request, and back.
+    await second.getByRole("button", { name: "Test" }).click();
     await second.waitForURL("**/sign-in?then=%2Fwebhooks%2Fnew");
     assert.ok(!stage.output.split("\n").slice(2).join("\n").includes("hsk_"));
     stage.expectNoise(/status of 40[13]/);

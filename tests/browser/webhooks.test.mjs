@@ -128,6 +128,7 @@ export const tests = {
     await save(page);
     for (const pointer of ["/url", "/events", "/company"]) await page.locator(`[data-pointer="${pointer}"] .fault`).waitFor();
     assert.equal(await page.evaluate(() => document.activeElement.id), "url");
+    for (const words of ["Enter the URL.", "Select at least one event.", "Enter the company."]) await page.getByText(words).waitFor();
     await page.getByLabel("Webhook URL").fill(`http://127.0.0.1:1/${"x".repeat(10_000)}`);
     await page.getByLabel("Company", { exact: true }).last().fill("acme");
     await page.getByLabel("All events").check();
@@ -146,6 +147,44 @@ export const tests = {
     await stage.checkAccessible(page, "a form with faults");
     assert.equal((await stage.api("GET", "/v1/subscriptions")).items.length, 0);
     stage.expectNoise(/status of 422/);
+  },
+
+  async "a URL is offered with https, samples fit, and going back shows no other webhook's preview"(stage) {
+    const json = await stage.subscribe("http://127.0.0.1:1/a", { company: "acme", events: ["call.smsfollowup"] });
+    const form = await stage.subscribe("http://127.0.0.1:1/b", { company: "globex", format: "form", events: ["call.missed"] });
+    const page = await stage.page({ at: "/webhooks/new", width: 360, height: 740 });
+    const offer = page.locator("#url-offer");
+    for (const [typed, wanted] of [["www.acme.example/hook?a=b", "https://www.acme.example/hook?a=b"], ["http://acme.example", "https://acme.example"], ["localhost:8080/x", "http://localhost:8080/x"]]) {
+      await page.getByLabel("Webhook URL").fill(typed);
+      await page.getByLabel("Webhook URL").blur();
+      await offer.getByRole("button").click();
+      assert.equal(await page.getByLabel("Webhook URL").inputValue(), wanted);
+      assert.equal(await offer.isVisible(), false);
+    }
+    for (const fine of ["https://acme.example", "http://127.0.0.1:1/", "ftp://acme.example", "no url"]) {
+      await page.getByLabel("Webhook URL").fill(fine);
+      await page.getByLabel("Webhook URL").blur();
+      assert.equal(await offer.isVisible(), false, fine);
+    }
+    for (const width of [360, 768, 1440]) {
+      await page.setViewportSize({ width, height: 800 });
+      const over = await page.evaluate(() => {
+        for (const one of document.querySelectorAll(".events details")) one.open = true;
+        const samples = [...document.querySelectorAll(".events pre")];
+        return samples.filter((one) => one.scrollWidth > one.clientWidth || one.getBoundingClientRect().right > innerWidth).length;
+      });
+      assert.equal(over, 0, `samples at ${width} px`);
+    }
+    page.on("dialog", (dialog) => dialog.accept());
+    await page.goto(`${stage.url}/webhooks/${json.id}/settings`);
+    await page.locator("#preview-body").getByText('"call.smsfollowup"').waitFor();
+    await page.goto(`${stage.url}/webhooks/${form.id}/settings`);
+    await page.locator("#preview-body").getByText("type=call.missed").waitFor();
+    await page.goBack();
+    await page.locator("#preview-body").getByText('"call.smsfollowup"').waitFor();
+    assert.equal(await page.locator("#preview-event").inputValue(), "call.smsfollowup");
+    await page.goForward();
+    await page.locator("#preview-body").getByText("company=globex").waitFor();
   },
 
   async "all settings are saved, shown and changed; a header's value never comes back"(stage) {

@@ -61,6 +61,17 @@ fn the_log_is_filtered() {
         ("since=2100-01-01T00:00:00Z", 0),
         ("until=2020-01-01T00:00:00Z", 0),
     ];
+    let (posted, other) = (&daemon.list("/v1/events?company=globex")[0], &daemon.list("/v1/events?company=acme")[0]);
+    let (id, call) = (posted["id"].as_str().unwrap(), posted["data"]["call_id"].as_str().unwrap());
+    let of_event = [
+        (format!("event_id={id}"), 2),
+        (format!("event_id={id}&status=delivered"), 1),
+        (format!("event_id={id}&call={call}&company=globex"), 2),
+        (format!("event_id={id}&company=acme"), 0),
+        (format!("event_id={}", other["id"].as_str().unwrap()), 1),
+        ("event_id=evt_01K40000000000000000000000".to_owned(), 0),
+    ];
+    let cases = cases.into_iter().chain(of_event.iter().map(|(query, count)| (query.as_str(), *count)));
     let mut wrong = Vec::new();
     for (query, count) in cases {
         let found = daemon.list(&format!("/v1/log?{query}"));
@@ -73,6 +84,33 @@ fn the_log_is_filtered() {
     let before = daemon.list(&format!("/v1/log?until={created}")).len();
     let after = daemon.list(&format!("/v1/log?since={created}")).len();
     assert_eq!(before + after, ENTRIES, "`since` includes and `until` excludes {created}");
+}
+
+#[test]
+fn events_and_log_are_found_by_the_ids_of_an_event() {
+    let daemon = Daemon::start();
+    let (_receiver, ..) = fill(&daemon);
+    let mut posted = event("call.missed", "own-1");
+    posted["id"] = json!("order 17/é");
+    let id = daemon.accept(&posted)["id"].as_str().unwrap_or_default().to_owned();
+    let entries = daemon.wait_for_list("/v1/log?call=own-1", 1);
+    let own = "producer_id=order%2017%2F%C3%A9";
+    let count = |path: String| daemon.list(&path).len();
+    for scope in ["", "&company=acme", "&type=call.missed"] {
+        let found = daemon.list(&format!("/v1/events?{own}{scope}"));
+        assert!(found.len() == 1 && found[0]["id"] == id.as_str(), "{scope}: {found:?}");
+    }
+    assert_eq!(count(format!("/v1/events?event_id={id}")), 1);
+    assert_eq!(count(format!("/v1/events?event_id={id}&type=call.new")), 0);
+    assert_eq!(count(format!("/v1/events?{own}&company=globex")), 0);
+    assert_eq!(count("/v1/events?producer_id=order".to_owned()), 0);
+    for scope in ["", "&company=acme"] {
+        let found = daemon.list(&format!("/v1/log?{own}{scope}"));
+        assert!(found.len() == 1 && found[0]["id"] == entries[0]["id"], "{scope}: {found:?}");
+    }
+    assert_eq!(count(format!("/v1/log?{own}&company=globex")), 0);
+    assert_eq!(count("/v1/log?producer_id=nobody".to_owned()), 0);
+    daemon.api().get("/v1/log?event_id=17").expect_problem(&[422]);
 }
 
 /// All items of a list, page by page.

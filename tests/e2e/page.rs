@@ -254,8 +254,17 @@ fn every_page_keeps_to_itself() {
         "{activity}"
     );
     let missing = browser.get("/webhooks/sub_01K40000000000000000000000").expect(404);
+    // At an unknown address a browser gets a page, a program a problem.
+    let html = [("accept", "text/html,application/xhtml+xml"), ("cookie", browser.cookie.as_str())];
+    for path in ["/nothing", "/webhooks/nothing", "/v1/nothing"] {
+        let page = browser.client.request("GET", path, &html, b"").expect(404).text();
+        assert!(page.contains("<h1>Not found</h1>") && page.contains("href=\"/webhooks\""), "{path}: {page}");
+        browser.client.request("GET", path, &html[..1], b"").expect(303);
+        browser.client.request("GET", path, &html[1..], b"").expect_problem(&[404]);
+    }
     assert!(missing.text().contains("<h1>Not found</h1>"), "{missing:?}");
-    browser.get("/webhooks?cursor=nonsense").expect(422);
+    browser.get("/webhooks?page=nonsense").expect(422);
+    browser.get("/status?cursor=nonsense").expect(422);
 }
 
 #[test]
@@ -449,6 +458,8 @@ fn the_first_paint_of_every_view_is_small_in_every_language() {
         &stored[0],
         &stored[1],
         &stored[2],
+        "/event-types",
+        "/search?q=x",
         "/logs",
         "/logs/dead-letters",
         "/calls",

@@ -26,6 +26,8 @@
 //! named        what webhooks and leads are called
 //! webhooks/    list, form, preview, sample receivers, charts
 //! logs/        live attempts, one with request and response, dead letters
+//! event/       one event with its deliveries and attempts
+//! search/      one search for everything
 //! calls/       calls of a lead, one with its timeline and conversation
 //! report/      figures, charts and a table of calls
 //! activity/    who changed what
@@ -49,6 +51,7 @@ mod assets;
 mod calls;
 mod charts;
 mod coding;
+mod event;
 mod event_types;
 mod filters;
 mod guard;
@@ -68,6 +71,7 @@ mod recent;
 mod render;
 mod report;
 mod script_texts;
+mod search;
 mod sign_in;
 mod state;
 mod status;
@@ -177,12 +181,16 @@ async fn shown(view: &View, visit: &Visit) -> Result<Reply, Problem> {
         View::Webhook(id) => webhooks::activity(visit, id).await,
         View::WebhookSettings(id) => webhooks::settings(visit, id).await,
         View::WebhookCode(id) => webhooks::code(visit, id).await,
+        View::Catalogue => webhooks::catalogue(visit).await,
         View::Preview => webhooks::preview(visit),
         View::Logs => logs::list(visit).await,
         View::LogEntry(id) => logs::entry(visit, id).await,
         View::NewestEntry => logs::newest(visit).await,
         View::LogExport => logs::export(visit).await,
         View::DeadLetters => logs::dead_letters(visit).await,
+        View::Missing => Err(Problem::not_found(visit.texts().text("problem-nothing-here"))),
+        View::Event(id) => event::one(visit, id).await,
+        View::Search => search::show(visit).await,
         View::Calls => calls::list(visit).await,
         View::Call(ref id) => calls::one(visit, id).await,
         View::Report => report::show(visit).await,

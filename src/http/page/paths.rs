@@ -4,7 +4,7 @@ use hyper::{Method, Uri};
 
 use super::assets;
 use crate::core::event::CallId;
-use crate::core::id::{AttemptId, SubscriptionId};
+use crate::core::id::{AttemptId, EventId, SubscriptionId};
 use crate::http::path;
 use crate::http::problem::Problem;
 
@@ -37,6 +37,8 @@ pub(in crate::http) enum View {
     Webhook(SubscriptionId),
     WebhookSettings(SubscriptionId),
     WebhookCode(SubscriptionId),
+    /// The event types.
+    Catalogue,
     /// A preview of a delivery with the form's settings, as JSON, for the form's script.
     Preview,
     Logs,
@@ -46,6 +48,10 @@ pub(in crate::http) enum View {
     /// Tells when the log grows, as a stream.
     Live,
     LogExport,
+    /// An event with its deliveries.
+    Event(EventId),
+    /// One search for everything.
+    Search,
     DeadLetters,
     Calls,
     Call(CallId),
@@ -54,6 +60,8 @@ pub(in crate::http) enum View {
     Activity,
     Keys,
     Status,
+    /// What a browser asks for where there is nothing; no path leads to it.
+    Missing,
 }
 
 /// The view at `path`, if it belongs to the page.
@@ -81,6 +89,7 @@ pub(in crate::http) fn find(path: &str) -> Option<View> {
         ["status"] => View::Status,
         ["webhooks"] => View::Webhooks,
         ["webhooks", "new"] => View::NewWebhook,
+        ["event-types"] => View::Catalogue,
         ["webhooks", "preview"] => View::Preview,
         ["webhooks", id] => View::Webhook(id.parse().ok()?),
         ["webhooks", id, "settings"] => View::WebhookSettings(id.parse().ok()?),
@@ -92,6 +101,8 @@ pub(in crate::http) fn find(path: &str) -> Option<View> {
         ["logs"] => View::Logs,
         ["logs", "newest"] => View::NewestEntry,
         ["live"] => View::Live,
+        ["events", id] => View::Event(id.parse().ok()?),
+        ["search"] => View::Search,
         ["logs", "export"] => View::LogExport,
         ["logs", "dead-letters"] => View::DeadLetters,
         ["logs", id] => View::LogEntry(id.parse().ok()?),

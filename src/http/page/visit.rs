@@ -73,6 +73,11 @@ impl Visit {
         self.spoken.texts()
     }
 
+    /// The viewer's region, as far as the browser tells it.
+    pub(super) fn region(&self) -> Option<&str> {
+        self.spoken.region.as_ref().and_then(|region| std::str::from_utf8(region).ok())
+    }
+
     /// The services of other modules.
     pub(super) fn services(&self) -> &Services {
         &self.context.services

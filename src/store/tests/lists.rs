@@ -233,6 +233,8 @@ fn phone(rng: &mut Rng) -> Option<String> {
 fn compare_events(world: &World, rng: &mut Rng, events: &[Event], limit: usize, (since, until): Times) {
     let store = &world.store;
     let filter = EventFilter {
+        id: rng.maybe(9, |rng| events[rng.below(events.len())].id),
+        producer_id: rng.maybe(9, |rng| events[rng.below(events.len())].producer_id.clone()).flatten(),
         company: company(rng),
         domain: domain(rng),
         source: rng.maybe(3, |rng| rng.of(&[Source::Api, Source::Widget])),
@@ -248,6 +250,8 @@ fn compare_events(world: &World, rng: &mut Rng, events: &[Event], limit: usize, 
         .rev()
         .filter(|event| {
             matches_if_set(&filter.company, Some(&event.company))
+                && matches_if_set(&filter.id, Some(&event.id))
+                && matches_if_set(&filter.producer_id, event.producer_id.as_ref())
                 && matches_if_set(&filter.domain, event.domain.as_ref())
                 && matches_if_set(&filter.source, Some(&event.source))
                 && matches_if_set(&filter.event_type, Some(&event.event_type))
@@ -267,6 +271,7 @@ fn webhooks(world: &World, rng: &mut Rng) -> Option<Webhooks> {
 fn compare_log(world: &World, rng: &mut Rng, log: &[LogEntry], limit: usize, (since, until): Times) {
     let store = &world.store;
     let filter = LogFilter {
+        event: rng.maybe(9, |rng| log[rng.below(log.len())].event).flatten(),
         company: company(rng),
         domain: domain(rng),
         subscription: rng.maybe(4, |rng| world.subscriptions[rng.below(3)].id),
@@ -286,6 +291,7 @@ fn compare_log(world: &World, rng: &mut Rng, log: &[LogEntry], limit: usize, (si
         matches_if_set(&filter.company, Some(&entry.company))
             && matches_if_set(&filter.domain, entry.domain.as_ref())
             && matches_if_set(&filter.subscription, Some(&entry.subscription))
+            && matches_if_set(&filter.event, entry.event.as_ref())
             && matches_if_set(&filter.delivery, entry.delivery.as_ref())
             && filter.webhooks.as_ref().is_none_or(|webhooks| webhooks.contains(&entry.subscription))
             && matches_if_set(&filter.event_type, Some(&entry.event_type))

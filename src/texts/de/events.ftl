@@ -18,3 +18,15 @@ event-group-calls = Anrufereignisse
 event-group-sms = SMS-Ereignisse
 event-group-further = Weitere Ereignisse
 every-event = Alle Ereignisse
+
+# The list of event types
+
+catalogue = Ereignistypen
+catalogue-about = Wann jedes Ereignis eintritt, wie es gesendet wird, und das Schema seiner Daten.
+catalogue-link = Alle Ereignistypen mit Beispielen und Schemas
+catalogue-schema = JSON-Schema der Daten
+sample-json-envelope = JSON, Umschlag
+sample-json-flat = JSON, flach
+sample-form-envelope = Formular, Umschlag
+sample-form-flat = Formular, flach
+sample-cloudevent = CloudEvent

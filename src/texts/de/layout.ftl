@@ -139,3 +139,19 @@ sort = Sortieren nach
 page-before = Zurück
 page-after = Weiter
 page-of = Seite { $number } von { $pages }
+
+# One search for everything
+
+search = Suche
+search-hint = Suchen ( / )
+search-help = Ein Name, eine Telefonnummer oder ihre letzten Ziffern, ein Anruf oder der Anfang seiner ID, ein Webhook oder die ID eines Ereignisses, einer Zustellung oder eines Versuchs.
+search-none = Nichts gefunden zu „{ $text }“
+search-until = Namen, Anfänge und letzte Ziffern wurden bis { $time } zurück durchsucht.
+
+# Keyboard shortcuts
+
+keys-title = Tastenkürzel
+keys-search = Suchen
+keys-sheet = Diese Liste
+keys-on = Einzelne Tasten wirken
+close = Schließen

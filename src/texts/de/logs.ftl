@@ -90,3 +90,23 @@ dead-all-queued =
         [one] { $count } Ereignis ist
        *[other] { $count } Ereignisse sind
     } wieder unterwegs. Die Ergebnisse erscheinen im Protokoll.
+
+# One event
+
+entry-show-event = Ereignis anzeigen
+event-producer = ID des Absenders
+event-accepted = Angenommen
+event-again = Erneut senden
+event-to-all = An alle erneut senden
+event-to-all-title =
+    Erneut an { $count ->
+        [one] { $count } Webhook
+       *[other] { $count } Webhooks
+    } senden?
+event-to-all-text = Empfänger, bei denen es angekommen ist, erhalten es ein zweites Mal, mit derselben webhook-id.
+event-all-said =
+    { $count ->
+        [one] { $count } Zustellung ist
+       *[other] { $count } Zustellungen sind
+    } wieder unterwegs.
+event-no-deliveries = Kein Webhook hat dieses Ereignis ausgewählt.

@@ -18,3 +18,15 @@ event-group-calls = Call events
 event-group-sms = SMS events
 event-group-further = Other events
 every-event = All events
+
+# The list of event types
+
+catalogue = Event types
+catalogue-about = When each event occurs, how it is sent, and the schema of its data.
+catalogue-link = All event types with samples and schemas
+catalogue-schema = JSON Schema of the data
+sample-json-envelope = JSON, envelope
+sample-json-flat = JSON, flat
+sample-form-envelope = Form, envelope
+sample-form-flat = Form, flat
+sample-cloudevent = CloudEvent

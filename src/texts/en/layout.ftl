@@ -139,3 +139,19 @@ sort = Sort by
 page-before = Previous
 page-after = Next
 page-of = Page { $number } of { $pages }
+
+# One search for everything
+
+search = Search
+search-hint = Search ( / )
+search-help = A name, a phone number or its last digits, a call or the beginning of its ID, a webhook, or the ID of an event, a delivery or an attempt.
+search-none = Nothing found for “{ $text }”
+search-until = Names, beginnings and last digits were searched back to { $time }.
+
+# Keyboard shortcuts
+
+keys-title = Keyboard shortcuts
+keys-search = Search
+keys-sheet = This list
+keys-on = Single keys work
+close = Close

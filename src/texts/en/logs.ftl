@@ -90,3 +90,23 @@ dead-all-queued =
         [one] { $count } dead letter is
        *[other] { $count } dead letters are
     } on the way again. The results will appear in the log.
+
+# One event
+
+entry-show-event = Show the event
+event-producer = ID of the producer
+event-accepted = Accepted
+event-again = Send again
+event-to-all = Send to all again
+event-to-all-title =
+    Send again to { $count ->
+        [one] { $count } webhook
+       *[other] { $count } webhooks
+    }?
+event-to-all-text = Receivers to which it has arrived get it a second time, with the same webhook-id.
+event-all-said =
+    { $count ->
+        [one] { $count } delivery is
+       *[other] { $count } deliveries are
+    } on the way again.
+event-no-deliveries = No webhook has selected this event.

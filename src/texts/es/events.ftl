@@ -18,3 +18,15 @@ event-group-calls = Eventos de llamada
 event-group-sms = Eventos de SMS
 event-group-further = Otros eventos
 every-event = Todos los eventos
+
+# The list of event types
+
+catalogue = Tipos de evento
+catalogue-about = Cuándo ocurre cada evento, cómo se envía y el esquema de sus datos.
+catalogue-link = Todos los tipos de evento con ejemplos y esquemas
+catalogue-schema = JSON Schema de los datos
+sample-json-envelope = JSON, sobre
+sample-json-flat = JSON, plano
+sample-form-envelope = Formulario, sobre
+sample-form-flat = Formulario, plano
+sample-cloudevent = CloudEvent

@@ -139,3 +139,19 @@ sort = Ordenar por
 page-before = Anterior
 page-after = Siguiente
 page-of = Página { $number } de { $pages }
+
+# One search for everything
+
+search = Buscar
+search-hint = Buscar ( / )
+search-help = Un nombre, un número de teléfono o sus últimas cifras, una llamada o el principio de su ID, un webhook, o el ID de un evento, una entrega o un intento.
+search-none = No se ha encontrado nada para «{ $text }»
+search-until = Los nombres, principios y últimas cifras se buscaron hasta { $time }.
+
+# Keyboard shortcuts
+
+keys-title = Atajos de teclado
+keys-search = Buscar
+keys-sheet = Esta lista
+keys-on = Las teclas sueltas funcionan
+close = Cerrar

@@ -90,3 +90,23 @@ dead-all-queued =
         [one] { $count } entrega está
        *[other] { $count } entregas están
     } de nuevo en camino. Los resultados aparecerán en los registros.
+
+# One event
+
+entry-show-event = Mostrar el evento
+event-producer = ID del productor
+event-accepted = Aceptado
+event-again = Reenviar
+event-to-all = Reenviar a todos
+event-to-all-title =
+    ¿Reenviar a { $count ->
+        [one] { $count } webhook
+       *[other] { $count } webhooks
+    }?
+event-to-all-text = Los receptores a los que ya llegó lo reciben otra vez, con el mismo webhook-id.
+event-all-said =
+    { $count ->
+        [one] { $count } entrega está
+       *[other] { $count } entregas están
+    } de nuevo en camino.
+event-no-deliveries = Ningún webhook ha seleccionado este evento.

@@ -143,6 +143,7 @@ struct Moment {
 
 #[derive(Deserialize)]
 struct Event {
+    id: String,
     r#type: String,
     /// As posted: numbers are not parsed.
     data: Box<RawValue>,
@@ -151,7 +152,7 @@ struct Event {
 fn moment(moment: &Moment) -> serde_json::Result<Value> {
     let of = if moment.kind == "event" {
         let event: Event = serde_json::from_str(moment.of.get())?;
-        context! { type => event.r#type, data => pretty(event.data.get()) }
+        context! { id => event.id, type => event.r#type, data => pretty(event.data.get()) }
     } else {
         serde_json::from_str(moment.of.get())?
     };

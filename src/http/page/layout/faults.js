@@ -1,4 +1,5 @@
-// Shows the API's errors, which are English, beside their fields: `errors: [{pointer, detail}]` (RFC 6901 pointers).
+// Shows the API's errors, which are English, beside their fields: `errors: [{pointer, detail}]` (RFC 6901 pointers). Those that
+// the page has found itself, in its language, are marked as `own`.
 
 import { element } from "./dom.js";
 import { t } from "./texts.js";
@@ -36,7 +37,7 @@ function beside(form, error, index, spot) {
   if (!field) return false;
   field.closest("details")?.setAttribute("open", "");
   const place = spot(parts) ?? field;
-  const fault = element("p", { class: "fault", id: `fault-${index}`, lang: "en" }, sentence(error.detail));
+  const fault = element("p", { class: "fault", id: `fault-${index}`, lang: error.own ? null : "en" }, sentence(error.detail));
   place.append(fault);
   const control = place.querySelector("input, select, textarea");
   control?.setAttribute("aria-invalid", "true");

@@ -1,12 +1,14 @@
-// Common to all views: times in the viewer's zone, copying, and the choices of a company and a language.
+// Common to all views: times in the viewer's zone, copying, shortcuts, and the choices of a company and a language.
 
 import { localTimes } from "./time.js";
 import { copying } from "./copy.js";
 import { embedded } from "./embed.js";
+import { startShortcuts } from "./shortcuts.js";
 
 localTimes(document);
 copying(document);
 embedded();
+startShortcuts();
 
 const company = document.getElementById("company-switch");
 company?.addEventListener("change", () => company.form.requestSubmit());

@@ -75,6 +75,14 @@ export function settings(form) {
   return document;
 }
 
+/** What must be entered and is not, as errors of the form `{pointer, detail, own}`. */
+export function missingSettings(form) {
+  const document = settings(form);
+  const all = [["url", document.url === "", "missing-url"], ["events", document.events.length === 0, "missing-events"], ["company", document.company === "", "missing-company"]];
+  const words = { "missing-url": t("missing-url"), "missing-events": t("missing-events"), "missing-company": t("missing-company") };
+  return all.filter(([, isMissing]) => isMissing).map(([name, , key]) => ({ pointer: `/${name}`, detail: words[key], own: true }));
+}
+
 /** The settings for `PATCH`, which cannot change the company. */
 export function changes(form) {
   const { company, ...rest } = settings(form);

@@ -1,15 +1,16 @@
 // The form of a webhook: saving, and the links between its parts.
 
-import { call } from "../layout/api.js";
+import { Refusal, call } from "../layout/api.js";
 import { busy, say } from "../layout/dom.js";
 import { t } from "../layout/texts.js";
 import { startCertificate } from "./certificate.js";
-import { addHeader, changes, settings, showFaults, startFields } from "./fields.js";
+import { addHeader, changes, missingSettings, settings, showFaults, startFields } from "./fields.js";
 import { startTest } from "./test.js";
 import { startPreview } from "./preview.js";
 import { startNewSecret } from "./secret.js";
 import { startDomains } from "./domains.js";
 import { startTarget } from "./target.js";
+import { startUrl } from "./url.js";
 
 const form = document.getElementById("webhook");
 const id = form.dataset.id;
@@ -20,6 +21,7 @@ startFields(form);
 startCertificate(form);
 startTarget(form);
 startTest(form);
+startUrl(form);
 startPreview(form);
 startNewSecret(form);
 startDomains();
@@ -51,6 +53,8 @@ addEventListener("beforeunload", (event) => {
 
 async function save() {
   showFaults(form, null);
+  const missing = missingSettings(form);
+  if (missing.length > 0) return showFaults(form, new Refusal(422, "", missing));
   saved.textContent = t("form-saving");
   try {
     if (id) {

@@ -139,7 +139,7 @@ fn groups(catalogue: &Catalogue, texts: &Texts) -> Vec<Value> {
 }
 
 /// The decoded fields of a form, one per line.
-fn fields(body: &str) -> String {
+pub(super) fn fields(body: &str) -> String {
     let fields = url::form_urlencoded::parse(body.as_bytes());
     fields.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("\n")
 }

@@ -33,10 +33,13 @@ pub(in crate::http::page) async fn list(visit: &Visit) -> Result<Reply, Problem>
     let find = visit.parameter("find").unwrap_or_default();
     let sort = visit.parameter("sort").filter(|name| SORTS.contains(name)).unwrap_or(SORTS[0]);
     let only = visit.parameter("show") == Some("problems");
-    let found = sorted(all.into_iter().filter(|one| matches(one, find) && (!only || is_problem(one))).collect(), sort);
+    let found = sorted(all.into_iter().filter(|one| one.matches(find) && (!only || is_problem(one))).collect(), sort);
     let total = found.len();
     let pages = total.div_ceil(PER_PAGE).max(1);
-    let number = visit.parameter("page").and_then(|text| text.parse().ok()).unwrap_or(1).clamp(1, pages);
+    let number = visit.parameter("page").map_or(Ok(1), str::parse);
+    let number: usize = number.map_err(|_| Problem::invalid("?page", "must be a whole number, from 1"))?;
+    // There may be fewer than when the link was made.
+    let number = number.clamp(1, pages);
     let ids: Vec<SubscriptionId> =
         found.iter().skip((number - 1) * PER_PAGE).take(PER_PAGE).map(|one| one.subscription.id).collect();
     let mut items = Vec::with_capacity(ids.len());
@@ -60,14 +63,6 @@ pub(in crate::http::page) async fn list(visit: &Visit) -> Result<Reply, Problem>
 
 fn is_problem(status: &SubscriptionStatus) -> bool {
     is_failing(status) || was_disabled(status)
-}
-
-/// Whether each word of `find` is a part of its name, URL, company, domain or id.
-fn matches(status: &SubscriptionStatus, find: &str) -> bool {
-    let one = &status.subscription;
-    let domain = one.domain.as_ref().map(ToString::to_string).unwrap_or_default();
-    let text = format!("{} {} {} {domain} {}", one.description, one.url, one.company, one.id).to_lowercase();
-    find.to_lowercase().split_whitespace().all(|word| text.contains(word))
 }
 
 /// In the order called `sort`; those that are equal in it in order of creation.

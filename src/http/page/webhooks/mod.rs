@@ -5,13 +5,16 @@
 //! form      the form of a new or a stored webhook, and its preview
 //! stored    the tabs of a stored webhook
 //! snippets  sample receivers
+//! catalogue the event types
 //! ```
 
+mod catalogue;
 mod form;
 mod list;
 mod snippets;
 mod stored;
 
+pub(super) use catalogue::catalogue;
 pub(super) use form::{new, preview};
 pub(super) use list::list;
 pub(super) use stored::{activity, code, settings};

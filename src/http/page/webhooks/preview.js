@@ -99,6 +99,8 @@ export function startPreview(form) {
   const first = form.querySelector("input[name=events]:checked");
   if (first) event.value = first.value;
   show();
+  // A browser that goes back may have filled the fields in again.
+  addEventListener("pageshow", show);
 }
 
 function mark(one) {
