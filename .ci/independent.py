@@ -91,7 +91,7 @@ RESERVED = {"__proto__", "constructor", "hasOwnProperty", "toString", "_method"}
 
 
 def escape(name):
-    """A name as encoded in a key: the README says what is percent-encoded."""
+    """A name as encoded in a key: docs/integrate.md says what is percent-encoded."""
     if not name:
         return "%"
     escaped = re.sub(r"[\x00-\x20\x7f.\[\]%]", lambda mark: f"%{ord(mark[0]):02X}", name)

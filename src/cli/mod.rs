@@ -23,6 +23,7 @@ mod event_types;
 mod exit;
 mod following;
 mod format;
+mod healthcheck;
 mod listen;
 mod listing;
 mod log;
@@ -58,6 +59,20 @@ use clap::{CommandFactory, Parser, Subcommand};
 pub use exit::Exit;
 use exit::{Failure, note};
 
+/// The values of `[store] engine` that this program knows.
+#[cfg(feature = "postgres")]
+macro_rules! engines {
+    () => {
+        "embedded, postgres"
+    };
+}
+#[cfg(not(feature = "postgres"))]
+macro_rules! engines {
+    () => {
+        "embedded"
+    };
+}
+
 const EXAMPLES: &str = "\
 Try it, without anything installed:
   hookswitch demo
@@ -72,9 +87,13 @@ Set it up:
 Exit status: 0 done, 1 failed, 2 usage, 70 bug, 74 store failed,
 78 bad configuration.";
 
+/// What `--version` says: of which commit this program is, and which engines are in it.
+const LONG_VERSION: &str =
+    concat!(env!("CARGO_PKG_VERSION"), " (", env!("HOOKSWITCH_BUILT_FROM"), ")\nengines: ", engines!());
+
 /// Delivers the events of a call and SMS platform to webhooks.
 #[derive(Debug, Parser)]
-#[command(name = "hookswitch", version, after_help = EXAMPLES)]
+#[command(name = "hookswitch", version, long_version = LONG_VERSION, after_help = EXAMPLES)]
 struct Cli {
     /// When colours are shown: auto, always or never
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t, hide_possible_values = true)]
@@ -104,6 +123,7 @@ enum Command {
     Report(report::Report),
     Status(status::Status),
     Doctor(doctor::Doctor),
+    Healthcheck(healthcheck::Healthcheck),
     Token(token::Token),
     PortalLink(portal_link::PortalLink),
     Session(session::Session),
@@ -124,6 +144,11 @@ enum Command {
 struct Completions {
     /// The shell
     shell: clap_complete::Shell,
+}
+
+/// The definition of the command line, against which the commands in the documents are checked.
+pub fn definition() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the process's arguments. A panic is reported as a bug.
@@ -191,6 +216,7 @@ impl Command {
             Self::Report(command) => done(command.run(out)),
             Self::Status(command) => command.run(out),
             Self::Doctor(command) => command.run(out),
+            Self::Healthcheck(command) => done(command.run(out)),
             Self::Token(command) => done(command.run(out)),
             Self::PortalLink(command) => done(command.run(out)),
             Self::Session(command) => done(command.run(out)),

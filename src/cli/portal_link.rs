@@ -18,7 +18,7 @@ use crate::core::portal_link::PortalView;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 A platform makes such links by POST /v1/portal-links and shows them in
-its own settings; see 'In your own settings' in the README.
+its own settings; see 'In your own settings' in the handbook.
 
 Examples:
   hookswitch portal-link create --company acme --user 'Dana Whitfield'

@@ -239,8 +239,8 @@ fn joined(pages: &[String]) -> Result<String, Failure> {
         subscriptions.extend(read::<Subscriptions>(page)?.subscriptions);
     }
     let list = subscriptions.iter().map(|one| one.get()).collect::<Vec<_>>().join(",");
-    let member = |(name, value): (String, &RawValue)| {
-        let value = match name.as_str() {
+    let member = |(name, value): text::Member<'_>| {
+        let value = match name.as_ref() {
             "subscriptions" => format!("[{list}]"),
             "next" => "null".to_owned(),
             _ => value.get().to_owned(),

@@ -55,6 +55,7 @@ fn the_commands_are_the_documented_ones() {
         "call",
         "report",
         "status",
+        "healthcheck",
         "token create",
         "token list",
         "token revoke",

@@ -2,6 +2,8 @@
 //!
 //! Ranges are checked in [`super::validate`]. Durations are text here, and a key without a default is an `Option`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::given::Given;
@@ -151,6 +153,7 @@ section!(
         accent: Option<String> = None,
         support_url: Option<String> = None,
         language: Option<String> = None,
+        company_languages: Option<BTreeMap<String, String>> = None,
         oidc: Oidc = Oidc::default(),
     }
 );

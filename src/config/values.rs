@@ -1,5 +1,6 @@
 //! The validated configuration. [`super::validate`] creates it.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -235,6 +236,8 @@ pub struct Page {
     pub support_url: Option<String>,
     /// The language that it speaks unless the viewer asks for another.
     pub language: Option<String>,
+    /// The language of the mails to the owners of a company's webhooks, where it is not [`Page::language`].
+    pub company_languages: BTreeMap<String, String>,
     /// Where people may sign in besides.
     pub oidc: Option<Oidc>,
 }

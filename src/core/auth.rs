@@ -156,7 +156,7 @@ impl AuthChange {
         );
         let Some(kind) = invalid.check("/type", kind) else { return Err(invalid) };
         let names = members_of(kind);
-        for (name, _) in members.iter().filter(|(name, _)| name != "type" && !names.contains(&name.as_str())) {
+        for (name, _) in members.iter().filter(|(name, _)| name != "type" && !names.contains(&name.as_ref())) {
             let there = names.join(", ");
             invalid.add(pointer(name), format!("is not a member for `{kind}`; there are: type, {there}"));
         }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::event::{CallId, EventType};
 use super::invalid::{Invalid, pointer};
-use super::json::{self, Kind};
+use super::json::{self, Kind, Member};
 use super::long_members::LongMembers;
 use super::samples::{BUILT_IN, BuiltIn, CONVERSATION_MEMBERS, MEMBERS};
 use super::text::excerpt;
@@ -179,9 +179,21 @@ impl Catalogue {
     /// # Errors
     /// Every fault with its pointer, relative to `data`.
     pub fn check_data(&self, event_type: Option<&EventType>, data: &RawValue) -> Result<DataKeys, Invalid> {
-        let members = json::members(data).map_err(|fault| Invalid::one("", fault))?;
+        self.check_members(event_type, data, &json::members(data).map_err(|fault| Invalid::one("", fault))?)
+    }
+
+    /// The same of the members of `data`.
+    ///
+    /// # Errors
+    /// As for [`Self::check_data`].
+    pub(super) fn check_members(
+        &self,
+        event_type: Option<&EventType>,
+        data: &RawValue,
+        members: &[Member<'_>],
+    ) -> Result<DataKeys, Invalid> {
         let mut invalid = Invalid::default();
-        let keys = read_keys(data, &members).map_err(|inner| invalid.nest("", inner)).ok();
+        let keys = read_keys(data, members).map_err(|inner| invalid.nest("", inner)).ok();
         let of_type = |required: &&Required| event_type.is_some_and(|name| name.as_str() == required.event_type);
         for required in REQUIRED.iter().filter(of_type) {
             let kind = members.iter().find(|(name, _)| name == required.member).map(|(_, value)| Kind::of(value));
@@ -206,7 +218,7 @@ pub(super) fn data_keys(data: &RawValue) -> Result<DataKeys, Invalid> {
     read_keys(data, &json::members(data).map_err(|fault| Invalid::one("", fault))?)
 }
 
-fn read_keys(data: &RawValue, members: &[(String, &RawValue)]) -> Result<DataKeys, Invalid> {
+fn read_keys(data: &RawValue, members: &[Member<'_>]) -> Result<DataKeys, Invalid> {
     let member = |wanted: &str| members.iter().find(|(name, _)| name == wanted).map(|(_, value)| *value);
     let call = member("call_id").ok_or("is missing: the id that the events of one call share".to_owned());
     let call = call.and_then(json::string).and_then(|text| CallId::parse(&text));

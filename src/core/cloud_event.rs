@@ -56,11 +56,12 @@ impl<'a> CloudEvent<'a> {
         let (mut attributes, mut data) = (Vec::new(), None);
         for (name, value) in members.into_iter().filter(|(_, value)| Kind::of(value) != Kind::Null) {
             let at = pointer(&name);
-            match name.as_str() {
+            match name.as_ref() {
                 "data" | "data_base64" if data.is_some() => invalid.add(at, "cannot be combined with the other data"),
                 "data" => data = Some(Cow::Borrowed(value.get())),
                 "data_base64" => data = invalid.check(&at, decoded(value)).map(Cow::Owned),
-                _ => attributes.extend(invalid.check(&at, attribute(&name, value)).map(|value| (name, value))),
+                _ => attributes
+                    .extend(invalid.check(&at, attribute(&name, value)).map(|value| (name.into_owned(), value))),
             }
         }
         if data.is_none() && invalid.errors.is_empty() {

@@ -415,7 +415,7 @@ fn lead(value: &RawValue) -> Result<Lead, Invalid> {
     let mut lead = Lead::default();
     for (name, value) in members.iter().filter(|(_, value)| !json::is_nothing(value)) {
         let at = pointer(name);
-        match name.as_str() {
+        match name.as_ref() {
             "name" => lead.name = invalid.check(&at, json::line(value, NAME_MOST)),
             "email" => lead.email = invalid.check(&at, json::line(value, NAME_MOST)),
             "phone" => lead.phone = invalid.check(&at, json::line(value, NUMBER_MOST)),

@@ -163,6 +163,10 @@ pub struct ServerFacts {
     pub full_page_writes: bool,
     /// `autovacuum`.
     pub autovacuum: bool,
+    /// What has kept old versions of rows from being removed, and for how long, in seconds: the oldest transaction of the
+    /// database, prepared or not. `None` if there is none; of others' transactions a user sees nothing without the role
+    /// `pg_read_all_stats`.
+    pub oldest_transaction: Option<(String, u64)>,
     /// `synchronous_commit`.
     pub synchronous_commit: String,
     /// `synchronous_standby_names`.

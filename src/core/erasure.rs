@@ -29,7 +29,7 @@ pub fn erased(event_type: &str, data: &str, phone: &str, at: Timestamp) -> Strin
     let single = |value: &RawValue| !matches!(Kind::of(value), Kind::Object | Kind::List);
     let mut text = String::from("{");
     for (name, value) in &members {
-        if KEPT.contains(&name.as_str()) && single(value) && !mentions(value, phone) {
+        if KEPT.contains(&name.as_ref()) && single(value) && !mentions(value, phone) {
             text.push_str(&format!("{}:{},", json::quote(name), value.get()));
         }
     }

@@ -2,10 +2,10 @@
 
 use serde_json::value::RawValue;
 
-use super::catalogue::Catalogue;
+use super::catalogue::{Catalogue, DataKeys};
 use super::event::{Company, Domain, EventType, NewEvent, ProducerId, Source};
 use super::invalid::{Invalid, pointer};
-use super::json;
+use super::json::{self, Kind, Member};
 use super::time::Timestamp;
 
 /// The valid top-level members of an event.
@@ -24,21 +24,36 @@ struct Draft<'a> {
 }
 
 impl NewEvent {
-    /// Parses the body of `POST /v1/events`.
+    /// Parses an event of the body of `POST /v1/events`.
+    ///
+    /// # Errors
+    /// `text` is not JSON: what is wrong and at which line and column. Else every fault with its pointer; pointers are
+    /// relative to the event.
+    pub fn from_text(text: &str, catalogue: &Catalogue) -> Result<Result<Self, Invalid>, String> {
+        match json::document_members(text) {
+            Some(members) => Ok(Self::from_members(&members, catalogue)),
+            None => json::parse(text).map(|raw| Self::from_json(raw, catalogue)),
+        }
+    }
+
+    /// The same of an event that is JSON.
     ///
     /// # Errors
     /// Every fault with its pointer; pointers are relative to the event.
     pub fn from_json(raw: &RawValue, catalogue: &Catalogue) -> Result<Self, Invalid> {
-        let members = json::members(raw).map_err(|fault| Invalid::one("", fault))?;
+        Self::from_members(&json::members(raw).map_err(|fault| Invalid::one("", fault))?, catalogue)
+    }
+
+    fn from_members(members: &[Member<'_>], catalogue: &Catalogue) -> Result<Self, Invalid> {
         let mut invalid = Invalid::default();
-        if let Some(name) = json::first_duplicate(&members) {
+        if let Some(name) = json::first_duplicate(members) {
             invalid.add(pointer(name), "is given twice");
         }
         let mut draft = Draft::default();
-        for (name, value) in &members {
+        for (name, value) in members {
             draft.read(name, value, catalogue, &mut invalid);
         }
-        draft.finish(&members, catalogue, invalid)
+        draft.finish(members, catalogue, invalid)
     }
 }
 
@@ -68,12 +83,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn finish(
-        self,
-        members: &[(String, &RawValue)],
-        catalogue: &Catalogue,
-        mut invalid: Invalid,
-    ) -> Result<NewEvent, Invalid> {
+    fn finish(self, members: &[Member<'_>], catalogue: &Catalogue, mut invalid: Invalid) -> Result<NewEvent, Invalid> {
         for name in ["type", "company", "source", "data"] {
             if !members.iter().any(|(member, _)| member == name) {
                 invalid.add(pointer(name), "is missing");
@@ -81,13 +91,9 @@ impl<'a> Draft<'a> {
         }
         let mut keys = None;
         if let Some(data) = self.data {
-            if let Err((at, detail)) = json::check(data, 1) {
-                invalid.add(format!("/data{at}"), detail);
-            } else {
-                match catalogue.check_data(self.event_type.as_ref(), data) {
-                    Ok(found) => keys = Some(found),
-                    Err(inner) => invalid.nest("/data", inner),
-                }
+            match read_data(data, self.event_type.as_ref(), catalogue) {
+                Ok(found) => keys = Some(found),
+                Err(inner) => invalid.nest("/data", inner),
             }
         }
         let event = (|| {
@@ -107,4 +113,15 @@ impl<'a> Draft<'a> {
         })();
         invalid.or(event)
     }
+}
+
+/// What is used of an event's data: its members are read once, and looked at in all depths.
+fn read_data(data: &RawValue, event_type: Option<&EventType>, catalogue: &Catalogue) -> Result<DataKeys, Invalid> {
+    let fault = |(at, detail)| Invalid::one(at, detail);
+    if Kind::of(data) != Kind::Object {
+        json::check(data, 1).map_err(fault)?;
+    }
+    let members = json::members(data).map_err(|fault| Invalid::one("", fault))?;
+    json::check_members(&members, 1).map_err(fault)?;
+    catalogue.check_members(event_type, data, &members)
 }

@@ -19,7 +19,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::value::RawValue;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
-use super::json::{self, Kind};
+use super::json::{self, Kind, Member};
 use super::subscription::Nested;
 
 /// Maximum fields: PHP (`max_input_vars`), Express and Django stop at 1,000, ASP.NET at 1,024.
@@ -63,7 +63,7 @@ pub(super) struct Written {
 /// the top level except those whose names are in the heading.
 pub(super) fn write(heading: &[(&str, &str)], data: &RawValue, inside: Option<&str>, nested: Nested) -> Written {
     let members = json::members(data).expect(CHECKED);
-    let kept = |(name, _): &(String, _)| inside.is_some() || heading.iter().all(|(taken, _)| taken != name);
+    let kept = |(name, _): &Member<'_>| inside.is_some() || heading.iter().all(|(taken, _)| taken != name);
     let single = |(_, value): &(_, &RawValue)| !matches!(Kind::of(value), Kind::List | Kind::Object);
     let (singles, mut composite): (Vec<_>, Vec<_>) = members.into_iter().filter(kept).partition(single);
     composite.sort_by_key(|(_, value)| value.get().len());
@@ -79,8 +79,8 @@ struct Parts<'d> {
     heading: &'d [(&'d str, &'d str)],
     data: &'d RawValue,
     inside: Option<&'d str>,
-    singles: Vec<(String, &'d RawValue)>,
-    composite: Vec<(String, &'d RawValue)>,
+    singles: Vec<Member<'d>>,
+    composite: Vec<Member<'d>>,
 }
 
 /// How a list or object is written.

@@ -7,6 +7,7 @@
 //! An unpaired surrogate (`\ud83d` alone) is valid in JSON's grammar (RFC 8259 section 8.2), and JavaScript, Python
 //! and Java produce it when text is cut inside an emoji. It stays in the text; a string decoded from it has U+FFFD.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -58,8 +59,14 @@ impl Kind {
     }
 }
 
-/// The members of an object in order, with decoded names and raw values.
-pub struct Members<'a>(pub Vec<(String, &'a RawValue)>);
+/// A member of an object: its decoded name, and its raw value.
+pub type Member<'a> = (Cow<'a, str>, &'a RawValue);
+
+/// The members of an object in order.
+pub struct Members<'a>(pub Vec<Member<'a>>);
+
+/// How many members an object has at most, mostly: so many are read without growing the list.
+const MOSTLY: usize = 16;
 
 /// The raw values of a list.
 pub struct Items<'a>(pub Vec<&'a RawValue>);
@@ -68,12 +75,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct MembersVisitor;
         impl<'de> Visitor<'de> for MembersVisitor {
-            type Value = Vec<(String, &'de RawValue)>;
+            type Value = Vec<Member<'de>>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
+                let mut members = Vec::with_capacity(MOSTLY);
                 while let Some((Text(name), value)) = map.next_entry()? {
                     members.push((name, value));
                 }
@@ -104,22 +111,23 @@ impl<'de: 'a, 'a> Deserialize<'de> for Items<'a> {
     }
 }
 
-/// A decoded string.
-struct Text(String);
+/// A decoded string, borrowed if it is written without escapes.
+struct Text<'a>(Cow<'a, str>);
 
-impl<'de> Deserialize<'de> for Text {
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct TextVisitor;
-        impl Visitor<'_> for TextVisitor {
-            type Value = Text;
+        impl<'de> Visitor<'de> for TextVisitor {
+            type Value = Text<'de>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a string")
             }
-            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Text, E> {
-                Ok(Text(match std::str::from_utf8(bytes) {
-                    Ok(text) => text.to_owned(),
-                    Err(_) => replaced(bytes),
-                }))
+            fn visit_borrowed_bytes<E: serde::de::Error>(self, bytes: &'de [u8]) -> Result<Text<'de>, E> {
+                Ok(Text(std::str::from_utf8(bytes).map_or_else(|_| replaced(bytes).into(), Cow::Borrowed)))
+            }
+            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Text<'de>, E> {
+                let text = std::str::from_utf8(bytes).map_or_else(|_| replaced(bytes), str::to_owned);
+                Ok(Text(text.into()))
             }
         }
         // As bytes, serde_json yields an unpaired surrogate as its three bytes in WTF-8; as text it fails.
@@ -143,11 +151,17 @@ fn replaced(bytes: &[u8]) -> String {
 ///
 /// # Errors
 /// It is not an object.
-pub fn members(raw: &RawValue) -> Result<Vec<(String, &RawValue)>, String> {
+pub fn members(raw: &RawValue) -> Result<Vec<Member<'_>>, String> {
     if Kind::of(raw) != Kind::Object {
         return Err(format!("must be an object, not {}", Kind::of(raw).with_article()));
     }
     serde_json::from_str::<Members<'_>>(raw.get()).map(|m| m.0).map_err(|e| plain(&e))
+}
+
+/// The members of a document that is an object, in order, in one pass over `text`; `None` if it is anything else, which
+/// [`parse`] tells apart.
+pub fn document_members(text: &str) -> Option<Vec<Member<'_>>> {
+    serde_json::from_str::<Members<'_>>(text).map(|members| members.0).ok()
 }
 
 /// The values of the list `raw`.
@@ -169,7 +183,7 @@ pub fn string(raw: &RawValue) -> Result<String, String> {
     if Kind::of(raw) != Kind::String {
         return Err(format!("must be a string, not {}", Kind::of(raw).with_article()));
     }
-    serde_json::from_str::<Text>(raw.get()).map(|text| text.0).map_err(|e| plain(&e))
+    serde_json::from_str::<Text<'_>>(raw.get()).map(|text| text.0.into_owned()).map_err(|e| plain(&e))
 }
 
 /// `raw` as a boolean.
@@ -260,16 +274,7 @@ pub fn check(raw: &RawValue, depth: usize) -> Result<(), (String, String)> {
         Kind::Object | Kind::List if depth >= MAX_DEPTH => {
             Err(here(format!("is nested deeper than {MAX_DEPTH} levels")))
         }
-        Kind::Object => {
-            let members = members(raw).map_err(here)?;
-            if let Some(name) = first_duplicate(&members) {
-                return Err((super::invalid::pointer(name), "is given twice in its object".to_owned()));
-            }
-            for (name, value) in &members {
-                check(value, depth + 1).map_err(|(at, detail)| (super::invalid::pointer(name) + &at, detail))?;
-            }
-            Ok(())
-        }
+        Kind::Object => check_members(&members(raw).map_err(here)?, depth),
         Kind::List => {
             for (index, value) in items(raw).map_err(here)?.into_iter().enumerate() {
                 check(value, depth + 1).map_err(|(at, detail)| (format!("/{index}{at}"), detail))?;
@@ -279,14 +284,28 @@ pub fn check(raw: &RawValue, depth: usize) -> Result<(), (String, String)> {
     }
 }
 
+/// The same for the members of an object `depth` levels below the top.
+///
+/// # Errors
+/// As for [`check`], relative to the object.
+pub fn check_members(members: &[Member<'_>], depth: usize) -> Result<(), (String, String)> {
+    if let Some(name) = first_duplicate(members) {
+        return Err((super::invalid::pointer(name), "is given twice in its object".to_owned()));
+    }
+    for (name, value) in members {
+        check(value, depth + 1).map_err(|(at, detail)| (super::invalid::pointer(name) + &at, detail))?;
+    }
+    Ok(())
+}
+
 /// The first duplicate name.
-pub fn first_duplicate<'m>(members: &'m [(String, &RawValue)]) -> Option<&'m str> {
-    if members.len() <= 16 {
+pub fn first_duplicate<'m>(members: &'m [Member<'_>]) -> Option<&'m str> {
+    if members.len() <= MOSTLY {
         let earlier = |index: usize, name: &str| members[..index].iter().any(|(other, _)| other == name);
-        return members.iter().enumerate().find(|(i, (name, _))| earlier(*i, name)).map(|(_, (name, _))| name.as_str());
+        return members.iter().enumerate().find(|(i, (name, _))| earlier(*i, name)).map(|(_, (name, _))| name.as_ref());
     }
     let mut seen = std::collections::HashSet::with_capacity(members.len());
-    members.iter().map(|(name, _)| name.as_str()).find(|name| !seen.insert(*name))
+    members.iter().map(|(name, _)| name.as_ref()).find(|name| !seen.insert(*name))
 }
 
 /// `text` as a JSON string, quotes and escapes included.
@@ -376,7 +395,7 @@ mod tests {
     fn members_keep_order_and_digits() {
         let raw = parse(r#"{"b":1.50,"a":123456789012345678901234567890, "ü\u00e4": "\ud83d\ude00"}"#).unwrap();
         let members = members(raw).unwrap();
-        let seen: Vec<_> = members.iter().map(|(n, v)| (n.as_str(), v.get())).collect();
+        let seen: Vec<_> = members.iter().map(|(n, v)| (n.as_ref(), v.get())).collect();
         assert_eq!(seen, [("b", "1.50"), ("a", "123456789012345678901234567890"), ("üä", r#""\ud83d\ude00""#)]);
     }
 
@@ -405,7 +424,7 @@ mod tests {
         let raw = parse(r#"{"a\ud83d":"\ud83d"}"#).unwrap();
         assert_eq!(check(raw, 0), Ok(()));
         let seen: Vec<_> = members(raw).unwrap().into_iter().map(|(name, value)| (name, value.get())).collect();
-        assert_eq!(seen, [("a\u{fffd}".to_owned(), r#""\ud83d""#)], "the text itself stays");
+        assert_eq!(seen, [("a\u{fffd}".into(), r#""\ud83d""#)], "the text itself stays");
         // Invalid JSON stays invalid.
         for text in [r#""\ud83""#, r#""\u{d83d}""#, r#""\x""#, "\"\n\""] {
             assert!(parse(text).is_err(), "{text}");

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use serde_json::value::RawValue;
 
-use super::json;
+use super::json::{self, Member};
 
 /// A value with at least this many bytes is long: others are read in about a microsecond.
 const LONG: usize = 1_024;
@@ -19,7 +19,7 @@ pub struct LongMembers(Box<[Range<usize>]>);
 
 impl LongMembers {
     /// Those of the object `text`, which has these members.
-    pub fn among(text: &RawValue, members: &[(String, &RawValue)]) -> Self {
+    pub fn among(text: &RawValue, members: &[Member<'_>]) -> Self {
         let long = members.iter().filter(|(_, value)| value.get().len() >= LONG);
         Self(long.map(|(_, value)| place(text.get(), value)).collect())
     }
@@ -40,9 +40,9 @@ impl LongMembers {
             match long.next_if(|long| long.start == start) {
                 Some(long) => {
                     left_out += long.len() - STAND_IN.len();
-                    (name, long.clone())
+                    (name.into_owned(), long.clone())
                 }
-                None => (name, start..end),
+                None => (name.into_owned(), start..end),
             }
         });
         located.collect()
@@ -91,7 +91,7 @@ mod tests {
             for long in places.into_iter().chain(long.0.first().cloned().map(LongMembers::one)) {
                 let located = long.locate(&text);
                 let found: Vec<_> = located.iter().map(|(name, place)| (name.as_str(), &text[place.clone()])).collect();
-                let wanted: Vec<_> = read.iter().map(|(name, value)| (name.as_str(), value.get())).collect();
+                let wanted: Vec<_> = read.iter().map(|(name, value)| (name.as_ref(), value.get())).collect();
                 prop_assert_eq!(found, wanted);
             }
         }

@@ -66,7 +66,7 @@ pub fn read(raw: &RawValue) -> Result<Vec<HeaderChange>, Invalid> {
         let named = invalid.check(&at, check_name(name));
         let value = invalid.check(&at, read_value(value));
         if let (Some(()), Some(value)) = (named, value) {
-            changes.push(HeaderChange { name: name.clone(), value });
+            changes.push(HeaderChange { name: name.to_string(), value });
         }
     }
     invalid.or(Some(changes))

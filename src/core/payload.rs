@@ -130,7 +130,7 @@ fn data(event: &Event) -> &RawValue {
     json::parse(&event.data).expect("data was parsed when the event was accepted")
 }
 
-fn members(data: &RawValue) -> Vec<(String, &RawValue)> {
+fn members(data: &RawValue) -> Vec<json::Member<'_>> {
     json::members(data).expect("data was seen to be an object when the event was accepted")
 }
 

@@ -92,7 +92,7 @@ impl PortalLinkDraft {
         let (mut language, mut user, mut expires_in) = (None, None, Some(EXPIRES));
         for (name, value) in &members {
             let member = &pointer(name);
-            match name.as_str() {
+            match name.as_ref() {
                 "company" => company = invalid.check(member, word(value, Company::parse)),
                 "role" => role = invalid.check(member, word(value, read_role)),
                 "domain" => {

@@ -19,7 +19,7 @@ macro_rules! sample {
     };
 }
 
-/// The event types, in the order of the README and the page.
+/// The event types, in the order of the page.
 pub(super) const BUILT_IN: [BuiltIn; 7] = [
     BuiltIn {
         name: "call.new",

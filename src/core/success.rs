@@ -120,7 +120,7 @@ pub fn read_body(raw: &RawValue) -> Result<SuccessBody, Invalid> {
     }
     let (mut contains, mut json_pointer, mut equals) = (None, None, None);
     for (name, value) in &members {
-        match name.as_str() {
+        match name.as_ref() {
             "contains" => contains = invalid.check("/contains", json::line(value, TEXT_MOST)),
             "json_pointer" => json_pointer = invalid.check("/json_pointer", read_pointer(value)),
             "equals" => equals = invalid.check("/equals", read_equals(value)),

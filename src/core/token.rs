@@ -198,7 +198,7 @@ impl TokenDraft {
         let (mut role, mut company, mut description, mut at, mut after) = (None, None, String::new(), None, None);
         for (name, value) in &members {
             let member = &pointer(name);
-            match name.as_str() {
+            match name.as_ref() {
                 "role" => role = invalid.check(member, word(value, Role::parse)),
                 "company" => {
                     company = invalid.check(member, nullable(value, |value| word(value, Company::parse))).flatten();

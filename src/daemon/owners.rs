@@ -126,7 +126,7 @@ fn case(store: &Store, id: SubscriptionId, page: &Page) -> Option<Case> {
     let last = store.log(&filter, None, 1).ok().and_then(|page| page.items.into_iter().next());
     Some(Case {
         id,
-        language: page.language.as_deref().and_then(Language::of_tag).unwrap_or(Language::English),
+        language: language(page, subscription.company.as_str()),
         to: subscription.notify.clone(),
         company: subscription.company.as_str().to_owned(),
         url: subscription.url.clone(),
@@ -138,6 +138,11 @@ fn case(store: &Store, id: SubscriptionId, page: &Page) -> Option<Case> {
         last: last.as_ref().map(attempt),
         page: page.url.clone(),
     })
+}
+
+fn language(page: &Page, company: &str) -> Language {
+    let tag = page.company_languages.get(company).or(page.language.as_ref());
+    tag.and_then(|tag| Language::of_tag(tag)).unwrap_or(Language::English)
 }
 
 fn attempt(entry: &LogEntry) -> LastAttempt {

@@ -116,7 +116,7 @@ fn filter(document: &Document, catalogue: &Catalogue) -> Result<(ReplayFilter, b
     let (mut since, mut until, mut events, mut failed_only, mut dry_run) = (None, None, Vec::new(), false, false);
     for (name, value) in &members {
         let is_null = text::Kind::of(value) == text::Kind::Null;
-        match name.as_str() {
+        match name.as_ref() {
             "since" => since = invalid.check("/since", text::string(value).and_then(|text| Timestamp::parse(&text))),
             "until" if is_null => {}
             "until" => until = invalid.check("/until", text::string(value).and_then(|text| Timestamp::parse(&text))),

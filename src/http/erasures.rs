@@ -89,7 +89,7 @@ fn order(document: &Document) -> Result<Order, Problem> {
     let (mut company, mut phone, mut cancel) = (None, None, true);
     for (name, value) in &members {
         let string = || text::string(value);
-        match name.as_str() {
+        match name.as_ref() {
             "company" => company = invalid.check("/company", string().and_then(|text| Company::parse(&text))),
             "phone" => phone = invalid.check("/phone", string().and_then(|text| super::query::text(&text))),
             "deliveries" if text::Kind::of(value) == text::Kind::Null => {}

@@ -19,7 +19,6 @@ use crate::core::catalogue::Catalogue;
 use crate::core::event::{CallId, Company, Domain, Event, EventType, NewEvent, ProducerId, Source};
 use crate::core::id::EventId;
 use crate::core::invalid::Invalid;
-use crate::core::json;
 use crate::core::time::Timestamp;
 use crate::store::{Accepted, EventFilter, StoreError};
 
@@ -81,7 +80,8 @@ fn receipt(accepted: &Accepted) -> String {
 }
 
 fn single(document: &Document, catalogue: &Catalogue, key: Option<ProducerId>) -> Result<Vec<NewEvent>, Problem> {
-    let mut event = NewEvent::from_json(document.parse()?, catalogue)?;
+    let mut event =
+        NewEvent::from_text(document.text(), catalogue).map_err(|fault| super::request::not_json(&fault))??;
     event.producer_id = idempotency_key::with(event.producer_id, key)?;
     Ok(vec![event])
 }
@@ -101,8 +101,7 @@ fn batch(document: &Document, catalogue: &Catalogue, of_line: &mut Vec<usize>) -
     for (index, (line, text)) in lines().enumerate() {
         let line = line + 1;
         of_line.push(line);
-        let raw = json::parse(text).map_err(|fault| not_json(line, &fault))?;
-        match NewEvent::from_json(raw, catalogue) {
+        match NewEvent::from_text(text, catalogue).map_err(|fault| not_json(line, &fault))? {
             Ok(event) => events.push(event),
             Err(inner) => {
                 for error in inner.errors {

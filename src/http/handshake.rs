@@ -51,7 +51,7 @@ fn origin(document: &Document) -> Result<String, Problem> {
     let mut invalid = Invalid::default();
     let mut origin = None;
     for (name, value) in &members {
-        match name.as_str() {
+        match name.as_ref() {
             "origin" => origin = invalid.check("/origin", raw::string(value).and_then(|text| read_origin(&text))),
             _ => invalid.add(pointer(name), "is not a member here; there is: origin"),
         }

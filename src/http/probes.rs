@@ -113,7 +113,7 @@ impl ProbeRequest {
         }
         for (name, value) in &members {
             let at = pointer(name);
-            match name.as_str() {
+            match name.as_ref() {
                 "event" => event = invalid.check(&at, named_event(value, catalogue)).or(event),
                 "url" => {
                     let read = raw::string(value).and_then(|text| address::read_url(&text));
@@ -193,7 +193,7 @@ fn stored_request(
     }
     let (mut event, mut tested) = (None, Some(stored.clone()));
     for (name, value) in &members {
-        match name.as_str() {
+        match name.as_ref() {
             "event" => event = invalid.check("/event", named_event(value, catalogue)),
             "settings" if raw::Kind::of(value) == raw::Kind::Null => {}
             "settings" => {

@@ -203,6 +203,11 @@ pub(super) struct Document {
 /// U+FEFF, which some editors, PowerShell and .NET write before UTF-8 text.
 pub(super) const BYTE_ORDER_MARK: char = '\u{feff}';
 
+/// The refusal of a body that is not JSON.
+pub(super) fn not_json(fault: &str) -> Problem {
+    Problem::bad_request(format!("the body is not JSON: {fault}"))
+}
+
 impl Document {
     /// The text without a leading byte order mark (RFC 8259 section 8.1 allows ignoring one).
     fn new(mut bytes: Bytes) -> Result<Self, Problem> {
@@ -237,7 +242,7 @@ impl Document {
     /// # Errors
     /// 400 with the position of the error.
     pub(super) fn parse(&self) -> Result<&RawValue, Problem> {
-        json::parse(self.text()).map_err(|fault| Problem::bad_request(format!("the body is not JSON: {fault}")))
+        json::parse(self.text()).map_err(|fault| not_json(&fault))
     }
 }
 

@@ -135,7 +135,7 @@ fn previewed(document: &Document, catalogue: &Catalogue) -> Result<(Subscription
     }
     let (mut change, mut event) = (Some(Change::default()), None);
     for (name, value) in &members {
-        match name.as_str() {
+        match name.as_ref() {
             "event" if raw::is_nothing(value) => {}
             "event" => {
                 let read = raw::string(value).and_then(|text| catalogue.event_type(&text));

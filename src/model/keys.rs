@@ -236,7 +236,11 @@ pub(crate) fn group(company: &str, place: &Place, part: GroupPart) -> Key {
     let domain = place.domain.as_ref().map_or("", |domain| domain.as_str()).as_bytes();
     let source = SOURCES.iter().find(|(source, _)| *source == place.source).map_or(0, |(_, byte)| *byte);
     let agent = place.agent.as_deref().unwrap_or("").as_bytes();
-    groups_from(company, place.hour).with(&[domain, &[0, source], agent, &[0, part as u8]].concat())
+    let hour = place.hour.to_be_bytes();
+    Key::new(
+        ValueKind::Group,
+        [company.as_bytes(), &[0], &hour, domain, &[0, source], agent, &[0, part as u8]].concat(),
+    )
 }
 
 /// The company, place and part in the key of a group.

@@ -14,7 +14,7 @@ use crate::core::request::Outgoing;
 /// Maximum bytes shown of a response's body.
 const EXCERPT: usize = 2 * 1024;
 
-/// The result of a probe: see the README on `POST /v1/test`.
+/// The result of a probe: as `POST /v1/test` shows it.
 #[derive(Debug)]
 pub struct Findings {
     /// The raw report.

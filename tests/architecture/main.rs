@@ -1,10 +1,14 @@
 //! The rules of the architecture that the compiler does not check: which module may import which, no circles among
-//! files, which package belongs to which module, maximum file length, and that paths named in the README exist.
+//! files, which package belongs to which module, maximum file length. And
+//! the documents: that whatever the README and the handbook name is there.
 //!
 //! Each message names the rule and what to do instead. The checker itself is tested on small inputs.
 
 mod code;
+#[path = "../harness/documents.rs"]
+mod documents;
 mod files;
+mod handbook;
 mod package;
 mod texts;
 
@@ -215,44 +219,6 @@ fn form(path: &str, text: &str) -> Vec<String> {
     faults
 }
 
-/// Paths of this repository that a document names, in backticks or as links, and that do not exist.
-fn missing_paths(document: &str, exists: impl Fn(&str) -> bool) -> Vec<String> {
-    let in_backticks = document.split('`').skip(1).step_by(2).flat_map(str::split_whitespace);
-    let in_links = document.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-    let roots = ["src/", "tests/", "benches/", "systemd/", ".ci/", "config.", "Cargo.", "LICENSE", "README"];
-    let named = in_backticks.filter(|word| roots.iter().any(|start| word.starts_with(start)));
-    let linked = in_links.filter(|link| !link.contains("://") && !link.starts_with('#'));
-    let missing: BTreeSet<&str> = named.chain(linked).filter(|path| !exists(path)).collect();
-    missing.into_iter().map(|path| format!("README.md names `{path}`, which is not there")).collect()
-}
-
-/// The headings of a Markdown document, as GitHub's anchors, with their levels.
-fn anchors(document: &str) -> Vec<(usize, String)> {
-    let mut in_code = false;
-    let headings = document.lines().filter(|line| {
-        in_code ^= line.starts_with("```");
-        !in_code && line.starts_with('#')
-    });
-    let anchor = |line: &str| {
-        let text = line.trim_start_matches('#');
-        let kept = text.trim().to_lowercase().replace(' ', "-");
-        let kept = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect();
-        (line.len() - text.len(), kept)
-    };
-    headings.map(anchor).collect()
-}
-
-/// Links within the document without a target, and sections missing from its table of contents.
-fn lost_anchors(document: &str) -> Vec<String> {
-    let links: BTreeSet<&str> = document.split("](#").skip(1).filter_map(|rest| rest.split(')').next()).collect();
-    let anchors = anchors(document);
-    let known = |link: &str| anchors.iter().any(|(_, anchor)| anchor == link);
-    let nowhere = links.iter().filter(|link| !known(link)).map(|link| format!("README.md: `#{link}` is no heading"));
-    let sections = anchors.iter().filter(|(level, anchor)| *level == 2 && !links.contains(anchor.as_str()));
-    let unlisted = sections.map(|(_, anchor)| format!("README.md: `#{anchor}` is not in the table of contents"));
-    nowhere.chain(unlisted).collect()
-}
-
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
@@ -314,19 +280,6 @@ fn files_keep_their_form() {
 }
 
 #[test]
-fn everything_the_readme_names_exists() {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    assert_clean(&missing_paths(&readme, |path| root().join(path).exists()));
-}
-
-#[test]
-fn the_readme_finds_its_sections() {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    assert!(anchors(&readme).len() > 10, "the headings were not found");
-    assert_clean(&lost_anchors(&readme));
-}
-
-#[test]
 fn the_checker_finds_violations() {
     let core = forbidden_imports("src/core/event.rs", "use crate::store::Store;");
     assert!(core.len() == 1 && core[0].contains("may know only: no other module"), "{core:?}");
@@ -372,16 +325,8 @@ fn the_checker_sees_packages_out_of_their_modules() {
 }
 
 #[test]
-fn the_checker_sees_bad_form_and_missing_paths() {
+fn the_checker_sees_bad_form() {
     assert_eq!(form("src/core/a.rs", "//! a\n").len(), 0);
     assert_eq!(form("src/core/a.rs", "use x;\n").len(), 1);
     assert_eq!(form("src/core/utils.rs", &"//! a\n".repeat(501)).len(), 2);
-    let document =
-        "See `src/lib.rs`, `cat src/none.rs`, [a](LICENSE), [b](https://x.example/src/), `http` and [c](docs/x).";
-    let missing = missing_paths(document, |path| ["src/lib.rs", "LICENSE"].contains(&path));
-    assert_eq!(missing.len(), 2, "{missing:?}");
-    let document =
-        "# A\n[it's, b](#its-b) [c](#c)\n## It's, b\n```\n## no heading\n```\n    # nor this\n## D_e\n### Deep\n";
-    let lost = lost_anchors(document);
-    assert!(lost.len() == 2 && lost[0].contains("`#c`") && lost[1].contains("`#d_e`"), "{lost:?}");
 }

@@ -1,69 +1,101 @@
-//! The content of the Debian package: everything named in `[package.metadata.deb]` exists, and everything required is
-//! named. The package itself is tested by `.ci/boot`, which takes minutes.
+//! The content of the packages: everything named in `systemd/packages.yaml` exists, and everything required is named. The
+//! packages themselves are tested by `.ci/boot` and `.ci/release`, which take minutes.
 
 use std::fs;
 
-use figment::Figment;
-use figment::providers::{Format as _, Toml};
-use serde_json::Value;
-
 use super::root;
 
-/// `[package.metadata.deb]` of Cargo.toml.
-fn metadata() -> Value {
-    let manifest = Figment::from(Toml::file_exact(root().join("Cargo.toml")));
-    let found = manifest.find_value("package.metadata.deb").expect("[package.metadata.deb]");
-    found.deserialize().expect("values that JSON has, too")
-}
-
-/// The sources and targets of a list of assets.
-fn assets(list: &Value) -> Vec<(String, String)> {
-    let text = |asset: &Value, place: usize| asset[place].as_str().expect("a path").to_owned();
-    list.as_array().expect("a list of assets").iter().map(|asset| (text(asset, 0), text(asset, 1))).collect()
-}
+/// Where `.ci/stage` and `.ci/packages` put what they make.
+const STAGE: &str = "${STAGE}/";
 
 fn text(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
+/// Sources and targets of the packages' files.
+fn contents() -> Vec<(String, String)> {
+    let list = text("systemd/packages.yaml");
+    let found: Vec<_> = list.lines().filter_map(|line| line.trim_start().strip_prefix("- {src: ")).map(entry).collect();
+    assert!(found.len() > 10, "the entries of `contents` begin with `- {{src: `, and are {found:?}");
+    found
+}
+
+/// Source and target of one entry: `"a", dst: b, …}`.
+fn entry(rest: &str) -> (String, String) {
+    let (source, rest) = rest.split_once(", dst: ").unwrap_or_else(|| panic!("no `dst` after `src`: {rest}"));
+    let target = rest.split([',', '}']).next().unwrap_or_default();
+    (source.trim_matches('"').to_owned(), target.to_owned())
+}
+
 #[test]
 fn packaged_files_exist() {
-    let metadata = metadata();
-    for (source, _) in assets(&metadata["assets"]) {
-        assert!(source == "target/release/hookswitch" || root().join(&source).is_file(), "{source} is not there");
-    }
-    let maker = text(".ci/deb");
-    for (source, _) in assets(&metadata["variants"]["complete"]["merge-assets"]["append"]) {
-        let made = source.strip_prefix("target/package/").expect("what .ci/deb makes is in target/package");
-        let name = made.strip_suffix("/*.1").unwrap_or(made);
-        assert!(maker.contains(&format!("\"$made/{name}\"")), "{source} is not made by .ci/deb");
+    let makers = [text(".ci/stage"), text(".ci/packages")].concat();
+    for (source, _) in contents() {
+        match source.strip_prefix(STAGE) {
+            None => {
+                let directory = source.split_once("/*.").map(|(directory, _)| directory);
+                assert!(root().join(directory.unwrap_or(&source)).exists(), "{source} is not there");
+            }
+            Some("hookswitch") => {}
+            Some(made) => {
+                let name = made.strip_suffix("/*.1.gz").unwrap_or(made);
+                let said = [format!("\"$stage/{name}\""), format!("\"$STAGE/{name}\"")];
+                assert!(
+                    said.iter().any(|said| makers.contains(said)),
+                    "{made} is made neither by .ci/stage nor by .ci/packages"
+                );
+            }
+        }
     }
 }
 
 #[test]
 fn required_files_are_packaged() {
-    let assets = assets(&metadata()["assets"]);
+    let contents = contents();
     for entry in fs::read_dir(root().join("systemd")).expect("systemd/") {
         let path = entry.expect("an entry of a directory of ours").path();
         let name = path.file_name().and_then(|name| name.to_str()).expect("a name in UTF-8");
-        let named = assets.iter().any(|(source, _)| *source == format!("systemd/{name}"));
-        assert!(path.is_dir() || named, "systemd/{name} is not in `assets`");
+        let named = contents.iter().any(|(source, _)| *source == format!("systemd/{name}"));
+        assert!(path.is_dir() || named || name == "packages.yaml", "systemd/{name} is not in systemd/packages.yaml");
     }
     let command = "ExecStart=/usr/bin/hookswitch serve --config /etc/hookswitch/config.toml\n";
     assert!(text("systemd/hookswitch.service").contains(command));
-    for (source, target) in
-        [("target/release/hookswitch", "usr/bin/"), ("config.example.toml", "etc/hookswitch/config.toml")]
-    {
-        assert!(assets.contains(&(source.to_owned(), target.to_owned())), "{source} does not go to {target}");
+    for (source, target) in [
+        ("${STAGE}/hookswitch", "/usr/bin/hookswitch"),
+        ("config.example.toml", "/etc/hookswitch/config.toml"),
+        ("${STAGE}/THIRD-PARTY-NOTICES", "/usr/share/doc/hookswitch/THIRD-PARTY-NOTICES"),
+        ("${STAGE}/THIRD-PARTY-NOTICES", "/usr/share/licenses/hookswitch/THIRD-PARTY-NOTICES"),
+        ("${STAGE}/hookswitch.cdx.json", "/usr/share/doc/hookswitch/hookswitch.cdx.json"),
+        // Beside each other as in the source, so that the links from one to the other work.
+        ("README.md", "/usr/share/doc/hookswitch/README.md"),
+        ("docs/*.md", "/usr/share/doc/hookswitch/docs/"),
+    ] {
+        assert!(contents.contains(&(source.to_owned(), target.to_owned())), "{source} does not go to {target}");
     }
 }
 
 #[test]
-fn its_scripts_end_at_a_fault_and_its_changelog_is_of_this_version() {
-    for name in ["postinst", "prerm", "postrm"] {
-        let script = text(&format!("systemd/deb/{name}"));
-        assert!(script.starts_with("#!/bin/sh\n") && script.contains("\nset -e\n"), "systemd/deb/{name}");
+fn scripts_end_at_a_fault() {
+    for packager in ["deb", "rpm"] {
+        for name in ["postinst", "prerm", "postrm"] {
+            let script = text(&format!("systemd/{packager}/{name}"));
+            assert!(script.starts_with("#!/bin/sh\n") && script.contains("\nset -e\n"), "systemd/{packager}/{name}");
+            let key = format!(": systemd/{packager}/{name}\n");
+            assert!(text("systemd/packages.yaml").contains(&key), "systemd/packages.yaml does not name {name}");
+        }
     }
-    let wanted = format!("hookswitch ({}-1) ", env!("CARGO_PKG_VERSION"));
-    assert!(text("systemd/deb/changelog").starts_with(&wanted), "systemd/deb/changelog does not begin with {wanted}");
+}
+
+#[test]
+fn documents_name_this_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    let install = text("docs/install.md");
+    for name in ["hookswitch-", "hookswitch_", "hookswitch:"] {
+        for (place, _) in install.match_indices(name) {
+            let rest = &install[place + name.len()..];
+            if rest.starts_with(|first: char| first.is_ascii_digit()) {
+                assert!(rest.starts_with(version), "docs/install.md: {name}{} is not {version}", &rest[..10]);
+            }
+        }
+    }
 }

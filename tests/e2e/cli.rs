@@ -201,6 +201,7 @@ fn one_delivery_is_one() {
 #[test]
 fn errors_go_to_standard_error() {
     let daemon = Daemon::start();
+    assert_eq!(talk(&daemon, &["healthcheck"]).expect(0).stdout, "ready\n");
     let refused = talk(&daemon, &["send", "call.exploded", "--company", "acme"]).expect(1);
     assert!(refused.stderr.contains("event type"), "what is wrong: {refused:?}");
     let mut stranger = hookswitch();
@@ -213,6 +214,9 @@ fn errors_go_to_standard_error() {
     nobody.args(["status", "--url"]).arg(format!("http://{address}")).arg("--data-dir").arg(home.data());
     let refused = run(nobody).expect(1);
     assert!(refused.stderr.contains(&address.to_string()), "where it looked: {refused:?}");
+    let mut check = hookswitch();
+    check.args(["healthcheck", "--url"]).arg(format!("http://{address}"));
+    assert!(run(check).expect(1).stderr.contains(&address.to_string()));
     let mut usage = hookswitch();
     usage.args(["send", "--colour"]);
     run(usage).expect(2);
@@ -228,7 +232,15 @@ fn commands_without_a_daemon() {
     assert!(run(completions).expect(0).stdout.contains("hookswitch"));
     let mut version = hookswitch();
     version.arg("--version");
-    assert!(run(version).expect(0).stdout.contains(env!("CARGO_PKG_VERSION")));
+    let said = run(version).expect(0).stdout;
+    let engines = if cfg!(feature = "postgres") { "\nengines: embedded, postgres\n" } else { "\nengines: embedded\n" };
+    assert!(
+        said.starts_with(concat!("hookswitch ", env!("CARGO_PKG_VERSION"), " (")) && said.ends_with(engines),
+        "{said}"
+    );
+    let mut short = hookswitch();
+    short.arg("-V");
+    assert_eq!(run(short).expect(0).stdout, concat!("hookswitch ", env!("CARGO_PKG_VERSION"), "\n"));
 }
 
 #[test]

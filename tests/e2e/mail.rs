@@ -100,9 +100,10 @@ fn owners_are_told_when_their_webhook_fails_recovers_and_is_disabled_and_not_aga
 }
 
 #[test]
-fn owners_are_told_in_the_language_of_the_page() {
+fn owners_are_told_in_the_language_of_their_company_or_of_the_page() {
     let server = MailServer::start(Manner::Willing, Secured::No);
-    let daemon = plainly(&server).set("page.language", "\"de-AT\"").start();
+    let home = plainly(&server).set("page.language", "\"de-AT\"").set("page.company_languages", "{other = \"es\"}");
+    let daemon = home.start();
     let gone = Receiver::start(|_| Answer::status(410));
     daemon.subscribe(&gone.url("/gone"), json!({"notify": ["it@acme.example"]}));
     daemon.accept(&numbered("d", 0));
@@ -112,6 +113,11 @@ fn owners_are_told_in_the_language_of_the_page() {
         "{}",
         mail.text
     );
+    let (home, _) = daemon.stop();
+    let daemon = home.set("page.company_languages", "{acme = \"es\"}").start();
+    daemon.subscribe(&gone.url("/gone-too"), json!({"notify": ["it@acme.example"]}));
+    daemon.accept(&numbered("e", 0));
+    server.wait_for("that it is off", |mail| mail.text.contains("Subject: Su webhook se ha"));
 }
 
 #[test]

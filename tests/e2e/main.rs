@@ -36,10 +36,13 @@ mod damage;
 mod data;
 mod disk_errors;
 mod doctor;
+#[path = "../harness/documents.rs"]
+mod documents;
 mod durability;
 mod engine;
 mod erase;
 mod forged;
+mod handbook;
 mod location;
 mod log;
 mod mail;

@@ -129,6 +129,25 @@ fn reads_are_answered_although_the_server_has_ended_idle_connections() {
 }
 
 #[test]
+fn a_restart_of_the_server_between_two_posts_refuses_neither() {
+    let Some(cluster) = cluster() else { return };
+    let (daemon, receiver) = (home(&cluster, "hooks").start(), Receiver::willing());
+    daemon.subscribe(&receiver.url("/hook"), json!({}));
+    let starts = || cluster.log().matches("ready to accept").count();
+    for number in 1..=3 {
+        daemon.accept(&event("call.new", &format!("c{number}")));
+        receiver.wait_for(number);
+        daemon.wait_for_list("/v1/log", number);
+        let before = starts();
+        crash(&cluster);
+        until("the server is back", || (starts() > before).then_some(()));
+    }
+    daemon.accept(&event("call.new", "c4"));
+    receiver.wait_for(4);
+    assert_eq!(daemon.list("/v1/events").len(), 4);
+}
+
+#[test]
 fn without_its_server_the_daemon_lives_says_so_and_goes_on_with_what_it_has() {
     let Some(cluster) = cluster() else { return };
     let (daemon, receiver) = (home(&cluster, "hooks").start(), Receiver::willing());

@@ -90,11 +90,19 @@ fn the_doctor_looks_at_the_server_and_the_daemon_on_it() {
     check(&found, "sessions", "ok", "no transaction pooler");
     check(&found, "its clock", "ok", "this machine's");
     check(&found, "vacuum", "ok", "");
+    check(&found, "transactions", "ok", "none is open");
     check(&found, "standbys", "ok", "none is required");
     let made = sql(&cluster).query_one("SELECT to_regnamespace('hookswitch') IS NULL", &[]);
     assert!(made.unwrap().get::<_, bool>(0), "it made something");
     let found = doctor(&url, "127.0.0.1:0", &[("HOOKSWITCH_STORE__REPLICAS", "1")]).expect(1).json();
     check(&found, "standbys", "fail", "a COMMIT waits for 0");
+
+    let mut other = sql(&cluster);
+    let mut open = other.transaction().unwrap();
+    open.query("SELECT txid_current()", &[]).unwrap();
+    let found = doctor(&url, "127.0.0.1:0", &[]).expect(1).json();
+    check(&found, "transactions", "ok", "of the user hookswitch (no application_name, idle in transaction)");
+    drop(open);
 
     let daemon = home_at(&url).start();
     let listen = daemon.address.to_string();

@@ -132,7 +132,7 @@ fn the_probe_of_a_subscription_is_signed_and_logged_as_a_test() {
     assert_eq!(receiver.wait_for(3)[2].sequence(), 1);
 }
 
-/// A receiver that checks the signature with one secret, like those of the README.
+/// A receiver that checks the signature with one secret, like those of the handbook.
 fn verifying(secret: &str) -> Receiver {
     let secret = secret.to_owned();
     Receiver::start(move |request| Answer::status(if request.is_signed_with(&secret) { 200 } else { 401 }))

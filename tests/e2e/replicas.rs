@@ -110,3 +110,32 @@ fn what_another_daemon_committed_is_answered_as_known_once_the_standby_has_it() 
     let path = format!("/v1/events/{}", accepted["id"].as_str().unwrap());
     until("the event is there", || (other.api().get(&path).status == 200).then_some(()));
 }
+
+#[test]
+fn a_daemon_that_is_stopped_does_not_wait_for_the_standby_for_ever() {
+    if cluster().is_none() {
+        return;
+    }
+    let pair = Pair::start();
+    let daemon = pair.home("hooks").start();
+    daemon.accept(&event("call.new", "c1"));
+    pair.freeze_standby();
+    let posted = with(event("call.new", "c2"), "id", "two");
+    let reply = std::thread::scope(|scope| {
+        let (api, body) = (daemon.api(), posted.to_string());
+        let posting = scope.spawn(move || {
+            api.try_request("POST", "/v1/events", &[("content-type", "application/json")], body.as_bytes())
+        });
+        until("the commit waits for the standby", || (waiting(&pair.primary) > 0).then_some(()));
+        daemon.terminate();
+        posting.join().unwrap()
+    });
+    assert!(!reply.is_ok_and(|reply| reply.status == 202), "accepted, and the standby does not have it");
+    let (home, exit) = daemon.wait();
+    let exit = exit.expect(0);
+    assert!(exit.stderr.contains("the last COMMIT has not ended within 10 s"), "{exit:?}");
+    pair.thaw_standby();
+    let daemon = home.start();
+    daemon.accept(&posted);
+    assert_eq!(daemon.list("/v1/events").len(), 2);
+}

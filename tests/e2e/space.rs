@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::json;
 
+use crate::cli::talk;
 use crate::daemon::{Home, hookswitch, run};
 use crate::engine::left_out;
 use crate::platform::{event, numbered};
@@ -82,6 +83,9 @@ fn with_little_disk_space_events_are_refused_and_deliveries_go_on() {
     status.arg("--token").arg(daemon.home().token());
     let status = run(status).expect(1);
     assert!(status.stdout.contains("NOT READY") && status.stdout.contains("LOW"), "{}", status.stdout);
+    let check = talk(&daemon, &["healthcheck"]).expect(1);
+    assert!(check.stderr.contains("almost full"), "{check:?}");
+    talk(&daemon, &["healthcheck", "--live"]).expect(0);
     gate.open();
     receiver.wait_until("the delivery", |requests| requests.iter().any(|request| request.answered() == Some(200)));
     eventually("the entry of the log", || {

@@ -41,7 +41,7 @@ pub struct LastAttempt {
     pub at: Timestamp,
     /// What came back.
     pub answer: Answer,
-    /// What to do, in English.
+    /// What to do, in English, where that says more than the texts of all languages.
     pub advice: Option<String>,
 }
 

@@ -240,9 +240,11 @@ mod tests {
             "zu lange sind alle Versuche fehlgeschlagen",
             "Fehlgeschlagene Versuche: 9",
             "21.09.2026",
+            "Prüfen Sie, ob die URL richtig ist",
         ] {
             assert!(letter.text.contains(part), "{part}: {}", letter.text);
         }
+        assert!(!letter.text.contains("check that"), "{}", letter.text);
         case.language = Language::Spanish;
         let letter = text::of(News::Failing, &case, "x");
         assert!(letter.text.contains("vuelven") || letter.text.contains("no llegan"), "{}", letter.text);

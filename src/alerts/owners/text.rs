@@ -1,11 +1,11 @@
 //! The mails to owners, in the language of their case: which texts they consist of.
 
-use super::case::{Answer, Case};
+use super::case::{Answer, Case, LastAttempt};
 use super::rules::News;
 use crate::alerts::letter::{Paragraph, letter};
 use crate::core::audit::shown_url;
 use crate::mail::Letter;
-use crate::texts::{Argument, Texts};
+use crate::texts::{Argument, Language, Texts};
 
 /// The mail that tells `news` of a webhook.
 pub(super) fn of(news: News, case: &Case, id: &str) -> Letter {
@@ -23,7 +23,7 @@ pub(super) fn of(news: News, case: &Case, id: &str) -> Letter {
         let time = texts.language().time(&last.at.to_string());
         let heading = texts.text_with("mail-last", &[("time", time.into())]);
         parts.push(Paragraph::List(heading, vec![answer(&last.answer, texts)]));
-        if let Some(advice) = &last.advice {
+        if let Some(advice) = advice(last, texts) {
             parts.push(Paragraph::Text(texts.text_with("mail-advice", &[("advice", advice.as_str().into())])));
         }
     }
@@ -50,10 +50,30 @@ fn facts(news: News, case: &Case, texts: &Texts) -> Vec<String> {
     facts
 }
 
+/// What to do: in English what the log says, which may name a port or a time; in other languages the text of the kind of
+/// failure.
+fn advice(last: &LastAttempt, texts: &Texts) -> Option<String> {
+    if texts.language() == Language::English {
+        return last.advice.clone();
+    }
+    let outcome = match &last.answer {
+        Answer::Status(status) => {
+            let class = texts.word_or("outcome", &format!("{}xx", status / 100), "");
+            texts.word_or("outcome", &status.to_string(), &class)
+        }
+        Answer::Fault(fault, _) => texts.word_or("outcome", fault, ""),
+        Answer::None => String::new(),
+    };
+    Some(outcome).filter(|outcome| !outcome.is_empty())
+}
+
 fn answer(answer: &Answer, texts: &Texts) -> String {
     match answer {
         Answer::Status(status) => texts.text_with("mail-answer-status", &[("status", status.to_string().into())]),
-        Answer::Fault(fault, detail) if detail.is_empty() => texts.word("error", fault),
+        // Details are in English, and the advice says the same.
+        Answer::Fault(fault, detail) if detail.is_empty() || texts.language() != Language::English => {
+            texts.word("error", fault)
+        }
         Answer::Fault(fault, detail) => {
             let arguments = [("error", texts.word("error", fault).into()), ("detail", detail.as_str().into())];
             texts.text_with("mail-answer-error", &arguments)

@@ -205,7 +205,7 @@ fn flat_fault(event: &Posted, body: &[u8]) -> Result<(), String> {
     let text = std::str::from_utf8(body).map_err(|error| error.to_string())?;
     let members = json::members(json::parse(text)?)?;
     let sent = json::members(&event.event_type.sample)?;
-    let plain = |(name, raw): &(String, &serde_json::value::RawValue)| (name.clone(), raw.get().to_owned());
+    let plain = |(name, raw): &json::Member<'_>| (name.to_string(), raw.get().to_owned());
     let same = members.iter().skip(1).map(plain).eq(sent.iter().map(plain));
     if same { Ok(()) } else { Err("the members are not those that were posted".to_owned()) }
 }

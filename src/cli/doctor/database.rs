@@ -1,5 +1,7 @@
 //! The PostgreSQL server of `[store]`: whether it can be used, and whether its settings keep what a 202 promises.
 
+use std::time::Duration;
+
 use super::check::Check;
 use crate::config::{PostgresStore, UrlSource};
 use crate::core::database::{SchemaFacts, ServerFacts};
@@ -9,6 +11,8 @@ use crate::service::UrlFile;
 /// Differences of clocks, in milliseconds, that are noticed and that are wrong.
 const NOTICED_MS: u64 = 1_000;
 const WRONG_MS: u64 = 60_000;
+/// How old a transaction may become before it is noticed, in seconds. Those of a daemon last milliseconds.
+const LONG_S: u64 = 60;
 
 /// Asks the server.
 pub(super) fn checks(store: &PostgresStore) -> Vec<Check> {
@@ -40,6 +44,7 @@ fn judge(facts: &ServerFacts, store: &PostgresStore) -> Vec<Check> {
         standbys(facts, store.replicas),
         clock(facts.ahead_ms),
         vacuum(facts),
+        transactions(facts),
     ]
 }
 
@@ -182,6 +187,21 @@ fn vacuum(facts: &ServerFacts) -> Check {
     Check::fail(NAME, "autovacuum is off: the tables of what is owed grow and become slow", advice)
 }
 
+fn transactions(facts: &ServerFacts) -> Check {
+    const NAME: &str = "transactions";
+    let Some((what, seconds)) = &facts.oldest_transaction else {
+        return Check::ok(NAME, "none is open that keeps dead rows");
+    };
+    let since = humantime::format_duration(Duration::from_secs(*seconds));
+    if *seconds < LONG_S {
+        return Check::ok(NAME, format!("the oldest has been open for {since} ({what})"));
+    }
+    let message =
+        format!("{what} has been open for {since}: no dead row can be removed meanwhile, and commits become slow");
+    let advice = "end it (pg_terminate_backend, or ROLLBACK PREPARED), and set idle_in_transaction_session_timeout";
+    Check::warn(NAME, message, advice)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::check::State;
@@ -195,6 +215,7 @@ mod tests {
             fsync: true,
             full_page_writes: true,
             autovacuum: true,
+            oldest_transaction: Some(("process 7".to_owned(), 59)),
             synchronous_commit: "on".to_owned(),
             synchronous_names: "ANY 1 (a, b)".to_owned(),
             standbys: Some(2),
@@ -277,6 +298,17 @@ mod tests {
             assert!(fault.message.contains(message), "{message}: {fault:?}");
             assert!(fault.advice.as_ref().is_some_and(|said| said.contains(advice)), "{advice}: {fault:?}");
         }
+    }
+
+    #[test]
+    fn a_transaction_that_has_been_open_for_long_is_named() {
+        let mut facts = well();
+        facts.oldest_transaction = Some(("process 7".to_owned(), 150));
+        let check = transactions(&facts);
+        assert_eq!(check.state, State::Warn);
+        assert!(check.message.contains("process 7 has been open for 2m 30s"), "{check:?}");
+        facts.oldest_transaction = None;
+        assert_eq!(transactions(&facts).state, State::Ok);
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! `[page]`: where the page is found, who may embed it, how it looks, and where people sign in.
 
+use std::collections::BTreeMap;
+
 use url::{Host, Url};
 
 use super::{Check, SECOND, YEAR};
 use crate::config::settings;
 use crate::config::values::Page;
 use crate::core::colour::Colour;
+use crate::core::event::Company;
 use crate::core::session::Lifetime;
 use crate::core::text::excerpt;
 
@@ -41,7 +44,25 @@ impl Check {
             accent: page.accent.as_deref().and_then(|text| self.take("page.accent", Colour::parse(text))),
             support_url: page.support_url.as_deref().and_then(|text| self.take("page.support_url", support(text))),
             language: page.language.as_deref().and_then(|text| self.take("page.language", language(text))),
+            company_languages: page
+                .company_languages
+                .as_ref()
+                .map(|all| self.company_languages(all))
+                .unwrap_or_default(),
         }
+    }
+}
+
+impl Check {
+    fn company_languages(&mut self, languages: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let mut valid = BTreeMap::new();
+        for (company, tag) in languages {
+            let key = format!("page.company_languages.{company}");
+            let company = self.take(&key, Company::parse(company).map_err(|fault| format!("its company {fault}")));
+            let language = self.take(&key, language(tag));
+            valid.extend(company.zip(language).map(|(company, language)| (company.as_str().to_owned(), language)));
+        }
+        valid
     }
 }
 

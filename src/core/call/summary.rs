@@ -56,7 +56,7 @@ fn fields(event: &Event) -> Fields {
     let members = json::parse(&event.data).and_then(json::members).unwrap_or_default();
     let name = |raw: &RawValue| word(raw).filter(|text| text.chars().count() <= NAME_MOST);
     for (member, value) in members {
-        match member.as_str() {
+        match member.as_ref() {
             "lead_name" => fields.name = name(value),
             "agent_id" => fields.agent = agent(value),
             "agent_name" => fields.agent_name = name(value),

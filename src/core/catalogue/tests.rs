@@ -59,7 +59,7 @@ fn samples_have_the_documented_members_in_their_order() {
     assert_eq!(catalogue.entries().len(), wanted.len());
     for (entry, (name, members)) in catalogue.entries().iter().zip(wanted) {
         let seen = json::members(json::parse(&entry.sample).unwrap()).unwrap();
-        let seen: Vec<_> = seen.iter().map(|(name, _)| name.as_str()).collect();
+        let seen: Vec<_> = seen.iter().map(|(name, _)| name.as_ref()).collect();
         assert_eq!((entry.name.as_str(), seen.join(" ")), (name, members.to_owned()));
         assert!(!entry.title.is_empty() && !entry.description.is_empty());
         assert_eq!(compact(&entry.sample), entry.sample);

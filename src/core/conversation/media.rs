@@ -68,7 +68,7 @@ fn read_one(value: &RawValue) -> Result<Media, Invalid> {
     let (mut url, mut content_type) = (None, None);
     for (name, value) in &members {
         let at = pointer(name);
-        match name.as_str() {
+        match name.as_ref() {
             "url" => url = invalid.check(&at, read_url(value)),
             "content_type" => content_type = invalid.check(&at, json::optional(value, read_type)).flatten(),
             _ => invalid.add(at, "is not a member of a file; there are: url, content_type"),

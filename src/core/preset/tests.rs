@@ -89,10 +89,10 @@ fn a_scheduled_call_says_when_in_the_time_of_who_is_to_be_called() {
 }
 
 #[test]
-fn the_readme_shows_the_script_for_google_sheets() {
+fn the_handbook_shows_the_script_for_google_sheets() {
     let script = Preset::GoogleSheets.script().unwrap();
-    let readme = include_str!("../../../README.md");
-    assert!(readme.contains(&format!("```javascript\n{script}```\n")), "README, 'Targets'");
+    let handbook = include_str!("../../../docs/integrate.md");
+    assert!(handbook.contains(&format!("```javascript\n{script}```\n")), "docs/integrate.md");
     assert!(Preset::Slack.script().is_none());
 }
 

@@ -112,7 +112,7 @@ fn lacking(dir: &Path, key: Fingerprint, keys: &Keyring) -> OpenError {
     };
     OpenError::Key(format!(
         "secrets in the data directory {} are sealed with key {key}, and {remedy}; nothing was changed. If nobody has \
-         that key any more: 'Secrets on the disk' in the README",
+         that key any more: see 'Secrets on the disk' in the handbook",
         dir.display()
     ))
 }

@@ -14,6 +14,14 @@ const SETTINGS: &str = "SELECT current_setting('server_version'), current_databa
 /// Who may not see the state of replication sees rows without it.
 const STANDBYS: &str = "SELECT count(*) FILTER (WHERE sync_state IN ('sync', 'quorum') AND state = 'streaming'), \
                         pg_has_role('pg_read_all_stats', 'USAGE') FROM pg_stat_replication";
+/// The oldest transaction that sees what was there when it began (section 25.1 of PostgreSQL 15's manual).
+const OLDEST: &str = "SELECT what, greatest(extract(epoch FROM clock_timestamp() - since), 0)::bigint FROM ( \
+                      SELECT format('process %s of the user %s (%s, %s)', pid, usename, \
+                      coalesce(nullif(application_name, ''), 'no application_name'), state) AS what, xact_start AS since \
+                      FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() \
+                      AND coalesce(backend_xmin, backend_xid) IS NOT NULL AND xact_start IS NOT NULL \
+                      UNION ALL SELECT format('prepared transaction %L of the user %s', gid, owner), prepared \
+                      FROM pg_prepared_xacts WHERE database = current_database()) AS all_of_them ORDER BY since LIMIT 1";
 const CLOCK: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 const RIGHTS: &str = "SELECT has_database_privilege(current_database(), 'CREATE'), \
                       coalesce(has_schema_privilege(to_regnamespace(quote_ident($1))::oid, 'CREATE'), false), \
@@ -39,6 +47,7 @@ fn ask(url: &str, schema: &str, clock: &dyn Fn() -> Timestamp) -> Result<ServerF
     let mut all = client.transaction()?;
     let row = all.query_one(SETTINGS, &[])?;
     let standbys = all.query_one(STANDBYS, &[])?;
+    let oldest = all.query_opt(OLDEST, &[])?;
     let before = clock();
     let theirs: i64 = all.query_one(CLOCK, &[])?.get(0);
     let ours = i64::try_from(before.millis().midpoint(clock().millis())).unwrap_or(i64::MAX);
@@ -49,6 +58,7 @@ fn ask(url: &str, schema: &str, clock: &dyn Fn() -> Timestamp) -> Result<ServerF
         fsync: row.get(3),
         full_page_writes: row.get(4),
         autovacuum: row.get(5),
+        oldest_transaction: oldest.map(|row| (row.get(0), u64::try_from(row.get::<_, i64>(1)).unwrap_or(0))),
         synchronous_commit: row.get(6),
         synchronous_names: row.get(7),
         standbys: standbys.get::<_, bool>(1).then(|| u32::try_from(standbys.get::<_, i64>(0)).unwrap_or(0)),

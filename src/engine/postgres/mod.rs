@@ -48,9 +48,10 @@ pub use self::moving_out::move_out;
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use self::changes::Changes;
 use self::connect::{Connector, Refusal};
@@ -82,6 +83,9 @@ use crate::model::registry::Registry;
 use crate::model::settings::Settings;
 use crate::model::turn::{Carried, fresh_bits};
 use crate::model::view::{Log, Tally, View};
+
+/// How long a daemon that stops waits for its last commit.
+const LAST_COMMIT: Duration = Duration::from_secs(10);
 
 /// Where the data is.
 #[derive(Clone)]
@@ -136,6 +140,8 @@ pub(crate) struct Opened {
 pub(crate) struct Running {
     engine: Arc<Postgres>,
     writer: JoinHandle<()>,
+    /// Disconnected once the writer has ended.
+    ended: Receiver<()>,
     cluster: cluster::Running,
     reader: JoinHandle<()>,
     retention: retention::Running,
@@ -302,17 +308,30 @@ impl Opened {
             membership,
             state: State::default(),
         };
-        let writer = std::thread::Builder::new().name("writer".to_owned()).spawn(move || writer.run())?;
-        Ok(Running { engine, writer, cluster, reader, retention })
+        let (running, ended) = mpsc::channel();
+        let run = move || {
+            writer.run();
+            drop::<mpsc::Sender<()>>(running);
+        };
+        let writer = std::thread::Builder::new().name("writer".to_owned()).spawn(run)?;
+        Ok(Running { engine, writer, ended, cluster, reader, retention })
     }
 }
 
 impl Running {
-    /// Ends the writer after it has committed everything that is queued. Blocks until the threads have ended.
+    /// Ends the writer after it has committed everything that is queued. Blocks until the threads have ended, or until a
+    /// commit has not ended within [`LAST_COMMIT`]: the process is to end then, which ends the connection. Nobody was told
+    /// that this commit is made.
     pub(crate) fn stop(self) {
-        let Self { engine, writer, cluster, reader, retention } = self;
+        let Self { engine, writer, ended, cluster, reader, retention } = self;
         drop(retention);
         engine.queue.send(Control::Close);
+        if ended.recv_timeout(LAST_COMMIT) == Err(mpsc::RecvTimeoutError::Timeout) {
+            let seconds = LAST_COMMIT.as_secs();
+            let why = "it waits for a synchronous standby, or PostgreSQL does not answer";
+            tracing::warn!("the last COMMIT has not ended within {seconds} s ({why}): it is not waited for");
+            return;
+        }
         if writer.join().is_err() {
             tracing::error!("the writer ended in a panic");
         }

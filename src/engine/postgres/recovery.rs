@@ -51,6 +51,21 @@ impl Writer {
         (self.state.alive, self.state.lacking) = (None, false);
     }
 
+    /// Begins a transaction. A server that was restarted while nothing was committed has ended the connection, which is
+    /// made again, once: nothing depended on it, and nobody needs to be refused. Where standbys are wanted, they are looked for
+    /// first, as after each outage.
+    pub(super) fn begin_again_if_lost(&mut self) -> Result<(), Failed> {
+        let begun = self.begin_as_member();
+        let lost = matches!(begun, Err((StoreError::Unavailable(Outage::Away), _)));
+        if !lost || self.replicas > 0 || !self.handler.has_no_backlog() {
+            return begun;
+        }
+        self.changes.set_connection(None);
+        self.reconnect().map_err(|refusal| (StoreError::Unavailable(Outage::Away), refusal))?;
+        tracing::info!("the connection to PostgreSQL was lost, and is made again");
+        self.begin_as_member()
+    }
+
     /// Connects again, if it is time; returns whether the server is there.
     pub(super) fn reconnect_if_due(&mut self) -> Result<bool, Ended> {
         let Some((again, wait)) = self.state.away else { return Ok(true) };

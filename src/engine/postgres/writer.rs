@@ -254,7 +254,7 @@ impl Writer {
 
     /// The same, as one of the daemons: if others have joined or left meanwhile, or have taken over from this one, that is
     /// settled first.
-    fn begin_as_member(&mut self) -> Result<(), Failed> {
+    pub(super) fn begin_as_member(&mut self) -> Result<(), Failed> {
         self.begin()?;
         if self.membership.changed {
             self.changes.on_connection(commit::unlock)?;
@@ -315,7 +315,7 @@ impl Writer {
 
     /// Decides and commits these commands and the results that are not recorded yet.
     fn commit(&mut self, mut commands: Vec<Command>) -> Result<(), Ended> {
-        if let Err((error, refusal)) = self.begin_as_member() {
+        if let Err((error, refusal)) = self.begin_again_if_lost() {
             commands.into_iter().for_each(|command| command.refuse_with(&error));
             self.lose(Vec::new(), None, &refusal.0);
             return Ok(());

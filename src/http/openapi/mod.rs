@@ -1,15 +1,21 @@
 //! `GET /openapi.json`: an OpenAPI 3.1 description of the API, public.
 //!
 //! Written by hand, one JSON file per subject in this folder: constraints on requests are stricter and clearer than a
-//! derive could express. Added by code: the refusals of every operation, the words of closed lists, and the event
-//! types of the configuration. Two extensions: `x-roles`, the tokens that may call (none: public), and `x-bound`,
-//! whether a token of one company may not.
+//! derive could express. Added by code: the refusals of every operation, the words of closed lists, the event types
+//! (`event_schemas`), and what of a webhook is given and changed. Two extensions: `x-roles`, the tokens that may call (none:
+//! public), and `x-bound`, whether a token of one company may not.
+//!
+//! Clients are generated from it (`.ci/clients.py`), which bounds what it may use: each schema has a name of its own, a call has one
+//! type of answer, a closed list is an `enum`, and what is left out is null. What else the daemon takes is said in words.
 //!
 //! It cannot drift: `tests` compares paths and methods with `routes`, the end-to-end test of roles calls every
 //! operation with every kind of token, and schemathesis tests the daemon against it (`.ci/schemathesis`).
 
+mod event_schemas;
+
 use bytes::Bytes;
 use hyper::StatusCode;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::body::json_text;
@@ -53,13 +59,45 @@ const REFUSALS: [(&str, &str, &str); 13] = [
     ("DiskLow", "507", "Nothing new is accepted for want of room on the disk."),
 ];
 
+/// What a change of a webhook is.
+const CHANGE: &str = "As for a new one, but without `company`, which cannot change, and `secret`, which is rotated. `headers` \
+                      replaces all: a value null keeps the stored one of that name.";
+
+const ABOUT: &str = "Delivers the events of a call and SMS platform to webhooks. HEAD is wherever GET is. An optional member of \
+                     a request that is an empty text counts as null.";
+
+/// A value whose members are in order, but for `application/json`, which comes before other media types: openapi-generator makes
+/// a client of the first type of a body alone.
+struct JsonFirst<'v>(&'v Value);
+
+impl Serialize for JsonFirst<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        const FIRST: &str = "application/json";
+        match self.0 {
+            Value::Object(members) => {
+                let others = members.iter().filter(|(name, _)| *name != FIRST);
+                serializer.collect_map(
+                    members
+                        .get_key_value(FIRST)
+                        .into_iter()
+                        .chain(others)
+                        .map(|(name, value)| (name, JsonFirst(value))),
+                )
+            }
+            Value::Array(items) => serializer.collect_seq(items.iter().map(JsonFirst)),
+            other => other.serialize(serializer),
+        }
+    }
+}
+
 /// The document, built once.
 pub(super) struct Description(Bytes);
 
 impl Description {
     /// Describes the API with these event types.
     pub(super) fn of(catalogue: &Catalogue) -> Self {
-        Self(document(catalogue).to_string().into())
+        // Serialising a JSON value into memory cannot fail.
+        Self(serde_json::to_vec(&JsonFirst(&document(catalogue))).unwrap_or_default().into())
     }
 
     /// Returns it.
@@ -79,7 +117,9 @@ fn document(catalogue: &Catalogue) -> Value {
         }
     }
     name_words(schemas);
-    name_event_types(schemas, catalogue);
+    event_schemas::add(schemas, catalogue);
+    event_schemas::add_headers(parameters);
+    divide_subscription(schemas);
     for (path, item) in paths.iter_mut() {
         for method in METHODS {
             if let Some(operation) = item.get_mut(method) {
@@ -93,11 +133,13 @@ fn document(catalogue: &Catalogue) -> Value {
         "info": {
             "title": "Hookswitch",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Delivers the events of a call and SMS platform to webhooks. HEAD is wherever GET is.",
+            "description": ABOUT,
             "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
         },
+        "servers": [{"url": "/", "description": "The daemon that serves this document."}],
         "security": [{"token": []}],
         "paths": paths,
+        "webhooks": event_schemas::webhooks(catalogue),
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             "parameters": parameters,
@@ -167,31 +209,18 @@ fn name_words(schemas: &mut Map<String, Value>) {
     }
 }
 
-/// Adds the event types by name, and a schema for the event of each.
-fn name_event_types(schemas: &mut Map<String, Value>, catalogue: &Catalogue) {
-    let names: Value = catalogue.entries().iter().map(|entry| Value::from(entry.name.as_str())).collect();
-    schemas.entry("EventType").or_insert_with(|| json!({}))["enum"] = names;
-    let reference = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
-    for entry in catalogue.entries() {
-        let mut data = catalogue.schema(entry);
-        data.as_object_mut().map(|members| members.remove("$schema"));
-        schemas.insert(format!("Data.{}", entry.name), data);
+/// Adds what a new webhook needs, and what of a webhook can be changed, to what a webhook can have.
+fn divide_subscription(schemas: &mut Map<String, Value>) {
+    let input = schemas.get("SubscriptionInput").cloned().unwrap_or_default();
+    let mut new = input.clone();
+    new["required"] = json!(["company", "url", "events"]);
+    let mut change = input;
+    change["description"] = Value::from(CHANGE);
+    for fixed in ["company", "secret"] {
+        change["properties"].as_object_mut().map(|members| members.remove(fixed));
     }
-    for kind in ["NewEvent", "CloudEvent"] {
-        // The generic schema becomes one schema per type.
-        let any = schemas.remove(kind).unwrap_or_default();
-        let mut each = Vec::new();
-        for entry in catalogue.entries() {
-            let mut event = any.clone();
-            event["title"] = Value::from(entry.title.as_str());
-            event["properties"]["type"] = json!({"const": entry.name.as_str()});
-            event["properties"]["data"] = reference(&format!("Data.{}", entry.name));
-            let name = format!("{kind}.{}", entry.name);
-            each.push(reference(&name));
-            schemas.insert(name, event);
-        }
-        schemas.insert(kind.to_owned(), json!({"anyOf": each}));
-    }
+    schemas.insert("NewSubscription".to_owned(), new);
+    schemas.insert("SubscriptionChange".to_owned(), change);
 }
 
 #[cfg(test)]

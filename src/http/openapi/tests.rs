@@ -145,6 +145,15 @@ fn every_reference_leads_somewhere_and_every_schema_is_used() {
 }
 
 #[test]
+fn json_comes_before_other_media_types_and_nothing_is_lost() {
+    let document = whole();
+    let text = serde_json::to_string(&JsonFirst(&document)).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), document);
+    let events = &text[text.find("\"operationId\":\"postEvents\"").unwrap()..];
+    assert!(events.find("\"application/json\"").unwrap() < events.find("\"application/cloudevents+json\"").unwrap());
+}
+
+#[test]
 fn declared_event_types_are_in_it() {
     let declared = crate::core::catalogue::Declared {
         name: "call.rated".to_owned(),
@@ -155,7 +164,9 @@ fn declared_event_types_are_in_it() {
     let document = document(&Catalogue::new(vec![declared]).unwrap());
     let schemas = &document["components"]["schemas"];
     assert!(schemas["EventType"]["enum"].as_array().unwrap().contains(&json!("call.rated")));
-    assert_eq!(schemas["NewEvent.call.rated"]["properties"]["type"]["const"], "call.rated");
+    assert_eq!(schemas["NewCallRatedEvent"]["properties"]["type"]["const"], "call.rated");
+    assert_eq!(schemas["CallRatedData"]["properties"]["call_id"]["type"], "string");
+    assert!(document["webhooks"]["call.rated"]["post"]["requestBody"].is_object());
 }
 
 #[test]

@@ -4,16 +4,13 @@
 //! indefinitely. Below it the paths are those of the source, so scripts import each other unchanged. Under another
 //! version (of a page from before an upgrade) they are served too, but must be revalidated each time.
 
-use std::sync::OnceLock;
-
 use bytes::Bytes;
-use flate2::Compression;
 use hyper::StatusCode;
-use hyper::header::{CACHE_CONTROL, CONTENT_ENCODING, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, VARY};
+use hyper::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
 use minijinja::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::coding;
+use super::prepared::{Prepared, short};
 use crate::core::colour::Colour;
 use crate::http::body::{Body, with_body};
 use crate::http::brand::{self, Logo};
@@ -61,6 +58,7 @@ const ALL: &[Asset] = assets![
     JS "layout" "shortcuts.js",
     JS "layout" "refresh.js",
     CSS "sign_in" "sign_in.css",
+    CSS "handbook" "handbook.css",
     JS "portal" "portal.js",
     CSS "webhooks" "list.css",
     JS "webhooks" "list.js",
@@ -110,19 +108,9 @@ pub(super) fn scripts() -> impl Iterator<Item = (String, &'static str)> {
     scripts.map(|asset| (format!("{}/{}", asset.folder, asset.name), asset.text))
 }
 
-/// A file ready to be sent.
-struct Ready {
-    plain: Bytes,
-    /// Compressed on first use, because start must not wait for it and few daemons ever serve the page. `None` if
-    /// that is no shorter.
-    packed: OnceLock<Option<Bytes>>,
-    /// ETag of the plain bytes; the compressed ones have their own (RFC 9110 section 8.8.1).
-    tag: String,
-}
-
 /// All files, ready to be sent.
 pub(super) struct Assets {
-    ready: Vec<Ready>,
+    ready: Vec<Prepared>,
     logo: Option<Logo>,
     /// The style of the configured colour.
     accent: Bytes,
@@ -135,10 +123,9 @@ impl Assets {
         let mut whole = Sha256::new();
         let mut ready = Vec::with_capacity(ALL.len());
         for asset in ALL {
-            let plain = Bytes::from_static(asset.text.as_bytes());
-            let hash = Sha256::digest(&plain);
-            whole.update(hash);
-            ready.push(Ready { plain, packed: OnceLock::new(), tag: short(&hash) });
+            let file = Prepared::new(Bytes::from_static(asset.text.as_bytes()));
+            whole.update(Sha256::digest(file.plain()));
+            ready.push(file);
         }
         let accent: Bytes = accent.map(brand::style).unwrap_or_default().into();
         whole.update(Sha256::digest(&accent));
@@ -176,33 +163,8 @@ impl Assets {
 
     /// The file at `index`, requested as `path`; `304` if the browser has it.
     pub(super) fn reply(&self, index: usize, path: &str, headers: &HeaderMap) -> Reply {
-        let (asset, ready) = (&ALL[index], &self.ready[index]);
-        let pack = || coding::gzip(&ready.plain, Compression::best());
-        let packed = if coding::is_wanted(headers) { ready.packed.get_or_init(pack).as_ref() } else { None };
-        let tag = if packed.is_some() { format!("\"{}-gz\"", ready.tag) } else { format!("\"{}\"", ready.tag) };
-        let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|line| line.to_str().ok());
-        let known = known.flat_map(|line| line.split(',')).map(str::trim);
-        let fresh = known.into_iter().any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag);
-        let bytes = if fresh { Bytes::new() } else { packed.unwrap_or(&ready.plain).clone() };
-        let mut reply = self.kept(path, with_body(StatusCode::OK, asset.kind, Body::Whole(bytes)));
-        let shown = reply.headers_mut();
-        shown.insert(VARY, HeaderValue::from_static("accept-encoding"));
-        if let Ok(tag) = HeaderValue::from_str(&tag) {
-            shown.insert(ETAG, tag);
-        }
-        if packed.is_some() && !fresh {
-            shown.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        }
-        if fresh {
-            *reply.status_mut() = StatusCode::NOT_MODIFIED;
-        }
-        reply
+        self.kept(path, self.ready[index].reply(ALL[index].kind, headers))
     }
-}
-
-/// The first 12 hexadecimal digits of a hash.
-fn short(hash: &[u8]) -> String {
-    hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -10,13 +10,15 @@
 //! localised    what they are given in the language of the view: texts, numbers, times
 //! script_texts the texts that a view's scripts use
 //! language     which language a view speaks, and the switch of it
-//! assets       scripts and styles, compressed once, with their ETags
+//! assets       scripts and styles
+//! prepared     what is the same for everybody: compressed once, with its ETags
 //! coding       gzip, if the browser accepts it
 //! sign_in/     form and session cookie; signing out
 //! portal/      signing in by a portal link
 //! oidc/        signing in at the provider of OpenID Connect
 //! layout/      the common frame, colours and script modules
 //! problem/     the error page
+//! handbook/    the documents of `docs`, for everybody
 //! guard        the headers that isolate the page
 //! filters      the values of a view's filter form
 //! event_types  what the event types are called
@@ -42,7 +44,7 @@
 //! there are no separate rules on who may see or do what. Views can be read and filtered without scripts.
 //!
 //! Invariants: untrusted values are escaped by the templates, or set as text by the scripts; nothing is loaded from
-//! another host ([`guard`]); without a session only the sign-in is accessible.
+//! another host ([`guard`]); without a session only the sign-in and the handbook are accessible.
 
 mod activity;
 mod assets;
@@ -53,6 +55,7 @@ mod event;
 mod event_types;
 mod filters;
 mod guard;
+mod handbook;
 mod keys;
 mod language;
 mod live;
@@ -62,6 +65,7 @@ mod named;
 mod oidc;
 mod paths;
 mod portal;
+mod prepared;
 mod problems;
 mod recent;
 mod render;
@@ -111,6 +115,9 @@ pub(super) async fn answer(
         View::Logo => page.assets.logo(request.uri().path())?,
         View::Accent => page.assets.accent(request.uri().path()),
         View::Asset(index) => page.assets.reply(index, request.uri().path(), request.headers()),
+        View::Handbook(ref chapter) => {
+            page.handbook.show(&page.templates, || page.in_english(), chapter.as_deref(), request.headers())?
+        }
         View::Home => seen_other("/webhooks"),
         View::SignIn if request.method() == Method::POST => sign_in::enter(page, context, request).await?,
         View::SignIn => sign_in::show(page, context, &request)?,
@@ -195,6 +202,6 @@ async fn shown(view: &View, visit: &Visit) -> Result<Reply, Problem> {
             Err(Problem::internal())
         }
         View::OidcLogin | View::OidcCallback => Err(Problem::internal()),
-        View::Asset(_) | View::Logo | View::Accent => Err(Problem::internal()),
+        View::Asset(_) | View::Logo | View::Accent | View::Handbook(_) => Err(Problem::internal()),
     }
 }

@@ -25,6 +25,8 @@ pub(in crate::http) enum View {
     OidcCallback,
     /// A script or style, by index in the table.
     Asset(usize),
+    /// A chapter of the handbook, or its index.
+    Handbook(Option<String>),
     /// The configured logo.
     Logo,
     /// The style of the configured colour.
@@ -80,6 +82,8 @@ pub(in crate::http) fn find(path: &str) -> Option<View> {
         ["assets", _version, "brand", "logo"] => View::Logo,
         ["assets", _version, "brand", "accent.css"] => View::Accent,
         ["assets", _version, folder, name] => View::Asset(assets::find(folder, name)?),
+        ["docs"] => View::Handbook(None),
+        ["docs", chapter] => View::Handbook(Some((*chapter).to_owned())),
         ["activity"] => View::Activity,
         ["keys"] => View::Keys,
         ["status"] => View::Status,
@@ -150,7 +154,7 @@ impl View {
         let elsewhere = matches!(
             self,
             Self::SignIn | Self::SignOut | Self::Language | Self::Portal | Self::LogExport | Self::ReportExport
-        ) || matches!(self, Self::OidcLogin | Self::OidcCallback);
+        ) || matches!(self, Self::OidcLogin | Self::OidcCallback | Self::Handbook(_));
         !elsewhere && !matches!(self, Self::Asset(_) | Self::Logo | Self::Accent) && !self.is_for_scripts()
     }
 }

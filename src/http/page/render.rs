@@ -20,6 +20,7 @@ pub(super) const SOURCES: &[(&str, &str)] = &[
     ("layout.html", include_str!("layout/layout.html")),
     ("parts.html", include_str!("layout/parts.html")),
     ("problem.html", include_str!("problem/problem.html")),
+    ("handbook.html", include_str!("handbook/handbook.html")),
     ("oidc.html", include_str!("oidc/oidc.html")),
     ("portal.html", include_str!("portal/portal.html")),
     ("sign_in.html", include_str!("sign_in/sign_in.html")),
@@ -55,7 +56,7 @@ pub(super) const SOURCES: &[(&str, &str)] = &[
 ];
 
 /// The content type of HTML.
-const HTML: &str = "text/html; charset=utf-8";
+pub(super) const HTML: &str = "text/html; charset=utf-8";
 
 /// `text` as a response.
 pub(super) fn html(status: StatusCode, text: String) -> Reply {

@@ -8,6 +8,7 @@ use tokio::sync::Mutex;
 
 use super::assets::Assets;
 use super::guard::policy;
+use super::handbook::Handbook;
 use super::language::Spoken;
 use super::recent::Recent;
 use super::render::Templates;
@@ -20,6 +21,7 @@ use crate::texts::Language;
 pub(in crate::http) struct Page {
     pub(super) templates: Templates,
     pub(super) assets: Assets,
+    pub(super) handbook: Handbook,
     pub(super) recent: Mutex<Recent>,
     /// The streams of live views.
     pub(super) streams: Arc<Streams>,
@@ -52,6 +54,7 @@ impl Page {
         Self {
             templates: Templates::default(),
             assets,
+            handbook: Handbook::default(),
             common,
             framing: policy(&settings.frame_ancestors),
             recent: Mutex::default(),
@@ -59,6 +62,12 @@ impl Page {
             views: FairLimit::new(VIEWS, WAITING),
             provider: provider.map(str::to_owned),
         }
+    }
+
+    /// What a template is given as `page` that is in English for everybody.
+    pub(super) fn in_english(&self) -> Value {
+        let own = context! { language => Language::English.tag(), languages => (), signed_in => false };
+        context! { ..own, ..self.common.clone() }
     }
 
     /// What a template is given as `page`: what all of them are given, and `more`; `here` is the address of the view.

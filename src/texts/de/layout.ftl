@@ -20,6 +20,7 @@ source-lead-connect = Lead Connect
 source-api = API
 signed-in-as = Angemeldet als
 help = Hilfe
+handbook = Handbuch
 sign-out = Abmelden
 language = Sprache
 show = Anzeigen

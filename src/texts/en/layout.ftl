@@ -20,6 +20,7 @@ source-lead-connect = Lead Connect
 source-api = API
 signed-in-as = Signed in as
 help = Help
+handbook = Handbook
 sign-out = Sign out
 language = Language
 show = Show

@@ -20,6 +20,7 @@ source-lead-connect = Lead Connect
 source-api = API
 signed-in-as = Sesión de
 help = Ayuda
+handbook = Manual
 sign-out = Cerrar sesión
 language = Idioma
 show = Mostrar

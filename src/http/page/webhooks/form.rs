@@ -112,7 +112,7 @@ pub(super) async fn form(visit: &Visit, webhook: Value, more: Value) -> Result<R
 /// The members of all samples, for the conditions of a filter.
 fn members(catalogue: &Catalogue) -> BTreeSet<String> {
     let samples = catalogue.entries().iter().filter_map(|entry| raw::parse(&entry.sample).ok());
-    samples.flat_map(|sample| raw::members(sample).unwrap_or_default()).map(|(name, _)| name).collect()
+    samples.flat_map(|sample| raw::members(sample).unwrap_or_default()).map(|(name, _)| name.into_owned()).collect()
 }
 
 /// The event types in the form's groups: calls, SMS, and those from the configuration.

@@ -1,6 +1,6 @@
-"""Runs the README's receiver snippets against signatures made by PyPI `standardwebhooks`.
+"""Runs the handbook's receivers against signatures made by PyPI `standardwebhooks`.
 
-Usage: readme-receivers.py README.md NODE_PREFIX
+Usage: handbook-receivers.py docs/integrate.md NODE_PREFIX
 
 Each snippet defines `verify(secret, headers, body)`; headers have lower-case names, body is the raw body.
 """
@@ -94,17 +94,17 @@ def cases():
     ]
 
 
-def snippet(readme, language):
-    blocks = re.findall(rf"^```{language}\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+def snippet(handbook, language):
+    blocks = re.findall(rf"^```{language}\n(.*?)^```$", handbook, re.MULTILINE | re.DOTALL)
     if len(blocks) != 1:
-        sys.exit(f"the README has {len(blocks)} blocks of {language}, not one")
+        sys.exit(f"the handbook has {len(blocks)} blocks of {language}, not one")
     return blocks[0]
 
 
-def check(language, readme, directory):
+def check(language, handbook, directory):
     command, call = LANGUAGES[language]
     program = Path(directory, "receiver" + SUFFIXES[language])
-    program.write_text(snippet(readme, language) + call)
+    program.write_text(snippet(handbook, language) + call)
     for number, (name, wanted, headers, body) in enumerate(cases()):
         given = Path(directory, f"{number}.json")
         case = {"secret": SECRET, "headers": headers, "body": base64.b64encode(body).decode()}
@@ -115,11 +115,11 @@ def check(language, readme, directory):
     print(f"{language}: all {len(cases())} cases are judged right")
 
 
-def check_express(readme, node_prefix):
-    """The README's options for Express accept a body of 900 KiB, raw and form."""
-    calls = re.findall(r"express\.(raw|urlencoded)\((\{.*?\})\)", readme)
+def check_express(handbook, node_prefix):
+    """The handbook's options for Express accept a body of 900 KiB, raw and form."""
+    calls = re.findall(r"express\.(raw|urlencoded)\((\{.*?\})\)", handbook)
     if sorted(name for name, _ in calls) != ["raw", "urlencoded"]:
-        sys.exit(f"the README's options for Express are not one of each: {calls}")
+        sys.exit(f"the handbook's options for Express are not one of each: {calls}")
     for name, options in calls:
         program = f"""
         const from = require("node:module").createRequire({json.dumps(node_prefix + "/")});
@@ -133,14 +133,14 @@ def check_express(readme, node_prefix):
         }});
         """
         subprocess.run(["node", "-e", program], check=True, timeout=30)
-    print("express: raw bodies and forms of 900 KiB are taken with the README's options")
+    print("express: raw bodies and forms of 900 KiB are taken with the handbook's options")
 
 
-def check_libraries(readme, node_prefix):
-    """The Standard Webhooks libraries verify a form as the README says."""
+def check_libraries(handbook, node_prefix):
+    """The Standard Webhooks libraries verify a form as the handbook says."""
     for said in ("verify(body, headers, json_parse=False)", "verify(body, headers, { jsonParse: false })"):
-        if said not in readme:
-            sys.exit(f"the README does not say {said}")
+        if said not in handbook:
+            sys.exit(f"the handbook does not say {said}")
     body = b"event=call.missed&call_id=c-1"
     headers = signed(body)
     Webhook(SECRET).verify(body, headers, json_parse=False)
@@ -153,9 +153,9 @@ def check_libraries(readme, node_prefix):
     print("the Standard Webhooks libraries of Python and JavaScript verify a form")
 
 
-def check_sheets(readme):
+def check_sheets(handbook):
     """The Apps Script makes rows of events, each value under the name of its member, as text."""
-    program = snippet(readme, "javascript") + """
+    program = snippet(handbook, "javascript") + """
     const cells = [];
     const width = () => Math.max(0, ...cells.map((row) => row.length));
     const LockService = { getScriptLock: () => ({ waitLock() {}, releaseLock() {} }) };
@@ -183,8 +183,8 @@ def check_sheets(readme):
     print("Google Sheets: the script makes a row of each event")
 
 
-def main(readme, node_prefix):
-    text = Path(readme).read_text()
+def main(handbook, node_prefix):
+    text = Path(handbook).read_text()
     check_express(text, node_prefix)
     check_libraries(text, node_prefix)
     check_sheets(text)
