@@ -4,8 +4,10 @@ use std::cmp::Reverse;
 
 use minijinja::value::Serde;
 use minijinja::{Value, context};
+use serde::de::IgnoredAny;
 
 use super::form::SECTION;
+use crate::core::event::Domain;
 use crate::core::id::SubscriptionId;
 use crate::http::page::charts;
 use crate::http::page::event_types::titles;
@@ -27,8 +29,15 @@ const SORTS: [&str; 4] = ["problems", "name", "waiting", "newest"];
 /// # Errors
 /// Those of the API.
 pub(in crate::http::page) async fn list(visit: &Visit) -> Result<Reply, Problem> {
+    // The API says whether the visitor may see what the address names.
+    let asked = visit.chosen(&["company", "domain"]).chain([("limit", "1")]);
+    let _: IgnoredAny = visit.ask_for("/v1/subscriptions", asked).await?;
     let newest = logs::newest_tag(visit).await?;
-    let all = problems::statuses(visit);
+    let domain = visit.parameter("domain");
+    let is_of_domain =
+        |one: &SubscriptionStatus| domain.is_none() || one.subscription.domain.as_ref().map(Domain::as_str) == domain;
+    let mut all = problems::statuses(visit);
+    all.retain(is_of_domain);
     let count = all.len();
     let find = visit.parameter("find").unwrap_or_default();
     let sort = visit.parameter("sort").filter(|name| SORTS.contains(name)).unwrap_or(SORTS[0]);
