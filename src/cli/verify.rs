@@ -212,3 +212,25 @@ fn write_doubts(salvaged: &Salvaged, out: &mut dyn Write) -> Result<(), Failure>
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holdings_are_written_for_people() {
+        let cases = [
+            ((1, 1_258_291, 1, 2), ["1 file, 1.2 MiB", "events      1\n", "1 entry, 2 other records"]),
+            ((2, 12, 12_345, 1), ["2 files, 12 bytes", "events      12,345\n", "12,345 entries, 1 other record\n"]),
+        ];
+        for ((files, bytes, events, other_records), wanted) in cases {
+            let found = Findings { files, bytes, events, log_entries: events, other_records, ..Findings::default() };
+            let mut out = Vec::new();
+            write_holdings(&found, &mut out).unwrap();
+            let text = String::from_utf8(out).unwrap();
+            for wanted in wanted {
+                assert!(text.contains(wanted), "{wanted:?} in\n{text}");
+            }
+        }
+    }
+}
