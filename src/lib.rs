@@ -31,7 +31,7 @@
 //! | [`texts`] | what the page and the mails to owners say, in three languages: the only module with Fluent | nothing else |
 //! | [`metrics`] | counters and timings for Prometheus | core |
 //! | [`daemon`] | start order, stop order, what ends the process | all of the above |
-//! | [`cli`] | the command line; speaks HTTP to a daemon, or starts one | core, config, daemon, [`store::offline`] |
+//! | [`cli`] | the command line; speaks HTTP to a daemon, or starts one | core, config, daemon, [`store::offline`], the forms of numbers in texts |
 //!
 //! `tests/architecture` checks the last column from the `use` lines, and that no files import each other in a circle.
 //!

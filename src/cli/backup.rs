@@ -12,6 +12,8 @@ use serde::Serialize;
 use super::client::Client;
 use super::connection::Connection;
 use super::exit::Failure;
+use super::progress::{self, Line, Unit};
+use super::text::{number_of, size};
 use crate::store::offline;
 
 /// Bytes written between two syncs: unwritten data would delay the daemon's own syncs.
@@ -70,7 +72,7 @@ impl Backup {
         partial_name.push(".partial");
         let partial = file.with_file_name(partial_name);
         let client = Client::new(&self.connection)?;
-        let taken = fetch(&client, &partial).inspect_err(|_| {
+        let taken = progress::during(self.json, |show| fetch(&client, &partial, show)).inspect_err(|_| {
             // Useless; the error itself is reported already.
             drop(fs::remove_file(&partial));
         })?;
@@ -82,7 +84,8 @@ impl Backup {
             let written = Written { file, bytes, events, log_entries, seconds };
             return super::table::json_line(out, &written);
         }
-        writeln!(out, "{shown}: {bytes} bytes, {events} events and {log_entries} log entries in {seconds:.1} s")?;
+        let (events, entries) = (number_of(events, "event"), number_of(log_entries, "log entry"));
+        writeln!(out, "{shown}: {}, {events} and {entries} in {seconds:.1} s", size(bytes))?;
         match sealed {
             Some(key) => writeln!(
                 out,
@@ -99,17 +102,17 @@ impl Backup {
 }
 
 /// Downloads to `partial`, syncs it, and verifies it.
-fn fetch(client: &Client, partial: &Path) -> Result<offline::Taken, Failure> {
+fn fetch(client: &Client, partial: &Path, show: &dyn Fn(Line)) -> Result<offline::Taken, Failure> {
     let wrong = |error: io::Error| Failure::new(format!("{}: {error}", partial.display()));
     match fs::remove_file(partial) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(wrong(error)),
         _ => {}
     }
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(partial).map_err(wrong)?;
-    let mut to = Synced { file, unsynced: 0 };
+    let mut to = Synced { file, unsynced: 0, written: 0, show };
     client.download("/v1/backup", &mut to)?;
     to.file.sync_all().map_err(wrong)?;
-    let whole = offline::check_backup(partial);
+    let whole = offline::check_backup(partial, &|step| show(step.into()));
     whole.map_err(|error| Failure::new(format!("the backup is incomplete and was removed: {error}")))
 }
 
@@ -119,15 +122,19 @@ fn sync_parent(file: &Path) -> io::Result<()> {
 }
 
 /// A file that is synced as it grows.
-struct Synced {
+struct Synced<'s> {
     file: File,
     unsynced: u64,
+    written: u64,
+    show: &'s dyn Fn(Line),
 }
 
-impl Write for Synced {
+impl Write for Synced<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.file.write(bytes)?;
         self.unsynced += count as u64;
+        self.written += count as u64;
+        (self.show)(Line { doing: "receiving", unit: Unit::Bytes, done: self.written, total: None });
         if self.unsynced >= SYNC_EVERY {
             self.file.sync_data()?;
             self.unsynced = 0;

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use super::client::{Client, Page, read, with_query};
 use super::exit::{Failure, note};
 use super::format::{CsvLines, Format, Output};
+use super::progress::{self, Line, Unit};
 use super::screen;
 use super::table::{Column, Layout};
 use super::text::safe_json;
@@ -74,7 +75,10 @@ impl Listed<'_> {
         out: &mut dyn Write,
     ) -> Result<(), Failure> {
         // At least one, even if none is printed: it marks where new entries begin.
-        let latest = self.latest(self.printing.limit.max(1))?;
+        let limit = self.printing.limit.max(1);
+        // One page is there at once.
+        let unseen = limit <= PAGE || self.printing.format.output() == Output::Json;
+        let latest = progress::during(unseen, |show| self.latest(limit, show))?;
         let mut follower = Follower::new(now, &latest)?;
         let mut printer = self.printer(latest.is_empty() && !self.printing.follow, out)?;
         printer.write(&latest[..latest.len().min(self.printing.limit)], &cells)?;
@@ -111,13 +115,15 @@ impl Listed<'_> {
     }
 
     /// The newest `limit` entries, newest first.
-    fn latest(&self, limit: usize) -> Result<Vec<Box<RawValue>>, Failure> {
+    fn latest(&self, limit: usize, show: &dyn Fn(Line)) -> Result<Vec<Box<RawValue>>, Failure> {
         let mut found = Vec::new();
         let mut cursor = None;
         while found.len() < limit {
             let path = self.page_path(&self.filter, cursor.as_deref(), PAGE.min(limit - found.len()));
             let page = read::<Page>(&self.client.get(&path)?)?;
             found.extend(page.items);
+            let done = found.len() as u64;
+            show(Line { doing: "reading", unit: Unit::Number("entry"), done, total: None });
             cursor = page.next;
             if cursor.is_none() {
                 break;

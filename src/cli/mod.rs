@@ -32,6 +32,7 @@ mod message;
 mod moving;
 mod portal_link;
 mod probe;
+mod progress;
 mod receiver;
 mod report;
 mod restore;

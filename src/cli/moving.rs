@@ -6,6 +6,7 @@ use std::path::Path;
 use clap::Args;
 
 use super::exit::Failure;
+use super::progress::during_steps;
 use super::table::json_line;
 use super::verify::write_holdings;
 use crate::core::database::{DatabaseUrl, SchemaName};
@@ -73,7 +74,7 @@ impl Move {
         let (dir, url, schema) = (Path::new(self.from.expose()), url("--to", &self.to)?, &self.schema);
         let failure = |error: crate::service::DataDirError| Failure::new(format!("{error}; stop it first"));
         let _held = DataDirHold::take(dir).map_err(failure)?;
-        let moved = daemon::move_into_database(dir, &url, schema)?;
+        let moved = during_steps(self.json, |tell| daemon::move_into_database(dir, &url, schema, tell))?;
         Ok((moved, format!("All of it is in the schema {schema} on {url}; {} is as it was.", dir.display())))
     }
 
@@ -83,7 +84,7 @@ impl Move {
             return Err(Failure::usage("one of --from and --to must be a data directory: a move is to or from one"));
         }
         let lock = DataDirLock::take(dir).map_err(|error| Failure::new(error.to_string()))?;
-        let moved = daemon::move_out_of_database(&url, schema, lock.dir())?;
+        let moved = during_steps(self.json, |tell| daemon::move_out_of_database(&url, schema, lock.dir(), tell))?;
         lock.hand_over().map_err(|error| Failure::new(error.to_string()))?;
         let kept = format!("the schema {schema} on {url} is as it was");
         Ok((moved, format!("All of it is in {}; {kept}. The first start prints a new admin token.", dir.display())))

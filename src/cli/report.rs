@@ -11,7 +11,7 @@ use super::client::{Client, read, with_query};
 use super::connection::Connection;
 use super::exit::Failure;
 use super::table::{Column, Table};
-use super::text::{number_of, safe};
+use super::text::{count, number_of, safe};
 use super::time::Here;
 
 /// Length of a bar, in columns.
@@ -182,7 +182,7 @@ pub(super) fn write(report: &CallReport, by: &str, out: &mut dyn Write) -> Resul
         table.row([
             name,
             bar(figures.calls, most),
-            figures.calls.to_string(),
+            count(figures.calls),
             percent(figures.connection_rate),
             percent(figures.missed_rate),
             length(figures.time_to_claim.median_seconds),
@@ -204,7 +204,7 @@ fn write_totals(totals: &Figures, out: &mut dyn Write) -> Result<(), Failure> {
         return Ok(());
     }
     let new = totals.events.get("call.new").copied().unwrap_or(0);
-    writeln!(out, "\nIn all           {}, {new} of them new", number_of(totals.calls, "call"))?;
+    writeln!(out, "\nIn all           {}, {} of them new", number_of(totals.calls, "call"), count(new))?;
     for (name, rate) in [("connected", totals.connection_rate), ("missed", totals.missed_rate)] {
         if let Some(rate) = rate {
             writeln!(out, "{name:<15}  {} {:>6}", bar((rate * 1000.0) as u64, 1000), percent(Some(rate)))?;
@@ -227,17 +227,18 @@ fn write_totals(totals: &Figures, out: &mut dyn Write) -> Result<(), Failure> {
     if *sent > 0 {
         writeln!(
             out,
-            "SMS              {} with an SMS to the lead, {answered} answered ({})",
+            "SMS              {} with an SMS to the lead, {} answered ({})",
             number_of(*sent, "call"),
+            count(*answered),
             percent(*reply_rate)
         )?;
     }
     let mut outcomes: Vec<(&String, &u64)> = totals.outcomes.iter().collect();
-    outcomes.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-    let most = outcomes.first().map_or(0, |(_, count)| **count);
-    for (at, (name, count)) in outcomes.iter().take(OUTCOMES_MOST).enumerate() {
+    outcomes.sort_by_key(|(_, calls)| std::cmp::Reverse(**calls));
+    let most = outcomes.first().map_or(0, |(_, calls)| **calls);
+    for (at, (name, calls)) in outcomes.iter().take(OUTCOMES_MOST).enumerate() {
         let title = if at == 0 { "outcomes" } else { "" };
-        writeln!(out, "{title:<15}  {} {count:>6}  {}", bar(**count, most), safe(name))?;
+        writeln!(out, "{title:<15}  {} {:>6}  {}", bar(**calls, most), count(**calls), safe(name))?;
     }
     if outcomes.len() > OUTCOMES_MOST {
         writeln!(out, "{:<15}  and {} more", "", outcomes.len() - OUTCOMES_MOST)?;

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::exit::{Exit, Failure};
+use super::progress;
 use super::table::json_line;
+use super::text::{count, number_of};
 use super::verify::{write_faults, write_holdings};
 use crate::service::DataDirLock;
 use crate::store::offline::{self, Findings};
@@ -53,11 +55,12 @@ impl Restore {
             Some(dir) if !self.dry_run => {
                 offline::check_empty(dir)?;
                 let lock = DataDirLock::take(dir).map_err(|error| Failure::new(error.to_string()))?;
-                let findings = offline::restore(&self.file, lock.dir())?;
+                let findings =
+                    progress::during_steps(self.json, |tell| offline::restore(&self.file, lock.dir(), tell))?;
                 lock.hand_over().map_err(|error| Failure::new(error.to_string()))?;
                 findings
             }
-            _ => offline::verify_backup(&self.file)?,
+            _ => progress::during_steps(self.json, |tell| offline::verify_backup(&self.file, tell))?,
         };
         if self.json {
             json_line(out, &findings)?;
@@ -75,7 +78,12 @@ impl Restore {
         }
         let (sent, waits) = outstanding(&findings);
         writeln!(out)?;
-        writeln!(out, "A daemon that starts on it sends {sent} deliveries; {waits} wait for disabled subscriptions.")?;
+        writeln!(
+            out,
+            "A daemon that starts on it sends {}; {} for disabled subscriptions.",
+            number_of(sent, "delivery"),
+            waiting(waits)
+        )?;
         writeln!(out, "Those delivered after the backup was taken are among them and are sent again.")?;
         if let Some(dir) = self.data_dir.filter(|_| !self.dry_run) {
             writeln!(out, "Restored to {}.", dir.display())?;
@@ -87,6 +95,10 @@ impl Restore {
 fn taken(findings: &Findings) -> String {
     let at = findings.taken_at.as_deref().unwrap_or("at an unknown time");
     findings.taken_by.as_ref().map_or_else(|| at.to_owned(), |version| format!("{at} by hookswitch {version}"))
+}
+
+fn waiting(number: u64) -> String {
+    format!("{} {}", count(number), if number == 1 { "waits" } else { "wait" })
 }
 
 /// How many deliveries are sent at once, and how many wait for disabled subscriptions.

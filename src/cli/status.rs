@@ -13,7 +13,7 @@ use super::connection::Connection;
 use super::exit::{Exit, Failure};
 use super::screen;
 use super::table::{Column, Table};
-use super::text::safe;
+use super::text::{count, number_of, safe, size};
 use crate::core::json as text;
 
 /// Show the daemon's queue and the health of each webhook
@@ -204,7 +204,7 @@ fn write_cluster(cluster: &Cluster, out: &mut dyn Write) -> Result<(), Failure> 
         writeln!(out, "{} of 256 shards change hands", cluster.unowned_shards)?;
     }
     for Standby { name, sync, state, lag_bytes } in &cluster.standbys {
-        let lag = lag_bytes.map_or_else(|| "unknown (grant pg_monitor)".to_owned(), |lag| format!("{lag} bytes"));
+        let lag = lag_bytes.map_or_else(|| "unknown (grant pg_monitor)".to_owned(), size);
         writeln!(out, "standby  {} is {} ({}), lag {lag}", safe(name), safe(state), safe(sync))?;
     }
     Ok(())
@@ -255,6 +255,7 @@ fn write(base: &str, ready: bool, stats: &Stats, out: &mut dyn Write) -> Result<
     let state = if ready { "ready" } else { "NOT READY" };
     writeln!(out, "daemon   {} is {state}", safe(base))?;
     if let Some(Queue { pending, retrying, failed }) = stats.queue {
+        let [pending, retrying, failed] = [pending, retrying, failed].map(count);
         writeln!(out, "queue    {pending} pending, {retrying} retrying, {failed} failed (dead letters)")?;
     }
     if let Some(oldest) = &stats.oldest_pending {
@@ -264,13 +265,13 @@ fn write(base: &str, ready: bool, stats: &Stats, out: &mut dyn Write) -> Result<
         writeln!(out, "senders  {busy} of {threads} busy")?;
     }
     if let Some(Disk { free_bytes, min_free_bytes, low }) = stats.disk {
-        let (free, least) = (free_bytes >> 20, min_free_bytes >> 20);
+        let (free, least) = (size(free_bytes), size(min_free_bytes));
         let note = if low { "; LOW: events are refused" } else { "" };
-        writeln!(out, "disk     {free} MiB free, {least} MiB to stay free{note}")?;
+        writeln!(out, "disk     {free} free, {least} to stay free{note}")?;
     }
     if let Some(Memory { used_bytes, limit_bytes }) = stats.memory {
-        let (used, limit) = (used_bytes >> 20, limit_bytes >> 20);
-        writeln!(out, "memory   {used} of {limit} MiB for unread responses and incomplete bodies")?;
+        let (used, limit) = (size(used_bytes), size(limit_bytes));
+        writeln!(out, "memory   {used} of {limit} for unread responses and incomplete bodies")?;
     }
     writeln!(out)?;
     let mut table = Table::new(&[
@@ -282,7 +283,7 @@ fn write(base: &str, ready: bool, stats: &Stats, out: &mut dyn Write) -> Result<
     ]);
     for health in &stats.subscriptions {
         let state = health.state().to_owned();
-        table.row([health.id.clone(), health.company.clone(), health.url.clone(), state, health.waiting.to_string()]);
+        table.row([health.id.clone(), health.company.clone(), health.url.clone(), state, count(health.waiting)]);
     }
     table.write(out, "There are no subscriptions.")?;
     for trouble in stats.subscriptions.iter().filter_map(Health::trouble) {
@@ -322,12 +323,12 @@ impl Health {
             return Some(format!("{id} is disabled: {}", safe(reason)));
         }
         let since = self.failing_since.as_deref().map_or_else(String::new, |since| format!(" since {}", safe(since)));
-        let times = if self.failures == 1 { "time" } else { "times" };
+        let times = number_of(self.failures, "time");
         let next = self
             .next_try
             .as_deref()
             .map_or_else(String::new, |next| format!("\n  its receiver is down and is probed next at {}", safe(next)));
-        (self.failures > 0).then(|| format!("{id} has failed {} {times}{since}{next}", self.failures))
+        (self.failures > 0).then(|| format!("{id} has failed {times}{since}{next}"))
     }
 }
 
@@ -355,8 +356,8 @@ mod tests {
             "http://127.0.0.1:4665 is ready",
             "1 pending, 2 retrying, 3 failed",
             "4 of 16 busy",
-            "100 MiB free, 256 MiB to stay free; LOW: events are refused",
-            "1 of 256 MiB for unread responses",
+            "100.0 MiB free, 256.0 MiB to stay free; LOW: events are refused",
+            "1.0 MiB of 256.0 MiB for unread responses",
             "has failed 7 times since 2026-11-23T09:00",
             "probed next at",
             "sub_2 is disabled: disabled by hand",

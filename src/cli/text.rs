@@ -9,6 +9,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use crate::core::json;
 use crate::core::visible::{self, Style};
+use crate::texts::Language;
 
 /// `text` on one line, with everything a terminal would interpret escaped.
 pub(super) fn safe(text: &str) -> String {
@@ -62,9 +63,24 @@ pub(super) fn wrap(text: &str, most: usize) -> Vec<String> {
     lines
 }
 
-/// A number and its unit: `1 call`, `2 calls`.
+/// A number for people: `1,234`.
+pub(super) fn count(number: u64) -> String {
+    Language::English.count(number)
+}
+
+/// A number and its unit: `1 call`, `2 calls`, `3 deliveries`.
 pub(super) fn number_of(number: u64, word: &str) -> String {
-    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
+    let shown = count(number);
+    match word.strip_suffix('y') {
+        _ if number == 1 => format!("{shown} {word}"),
+        Some(stem) => format!("{shown} {stem}ies"),
+        None => format!("{shown} {word}s"),
+    }
+}
+
+/// A number of bytes for people: `1.2 MiB`.
+pub(super) fn size(bytes: u64) -> String {
+    Language::English.bytes(bytes)
 }
 
 /// A list as printed by `--json`: one JSON array, one item per line, verbatim.
@@ -148,7 +164,16 @@ mod tests {
 
     #[test]
     fn one_of_a_kind_is_no_plural() {
-        assert_eq!([0, 1, 2].map(|number| number_of(number, "call")), ["0 calls", "1 call", "2 calls"]);
+        let cases = [
+            (0, "call", "0 calls"),
+            (1, "call", "1 call"),
+            (2, "call", "2 calls"),
+            (1, "delivery", "1 delivery"),
+            (12_345, "delivery", "12,345 deliveries"),
+        ];
+        for (number, word, wanted) in cases {
+            assert_eq!(number_of(number, word), wanted);
+        }
     }
 
     #[test]

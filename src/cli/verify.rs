@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::exit::{Exit, Failure};
+use super::progress::during_steps;
 use super::table::{Column, Table, json_line};
-use super::text::safe;
+use super::text::{count, number_of, safe, size};
 use crate::config::DEFAULT_DATA_DIR;
 use crate::service::{DataDirHold, DataDirLock};
 use crate::store::offline::{self, Findings, Salvaged};
@@ -56,7 +57,7 @@ pub(super) struct Verify {
 impl Verify {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<Exit, Failure> {
         if let Some(file) = &self.file {
-            let findings = offline::verify_backup(file)?;
+            let findings = during_steps(self.json, |tell| offline::verify_backup(file, tell))?;
             return self.report(file, &findings, out);
         }
         let given = self.data_dir.clone();
@@ -65,12 +66,12 @@ impl Verify {
         let failure = |error: crate::service::DataDirError| Failure::new(format!("{error}; stop it first"));
         let _held = DataDirHold::take(&dir).map_err(failure)?;
         let Some(into) = self.into.as_ref().filter(|_| self.salvage) else {
-            let findings = offline::verify_directory(&dir)?;
+            let findings = during_steps(self.json, |tell| offline::verify_directory(&dir, tell))?;
             return self.report(&dir, &findings, out);
         };
         offline::check_empty(into)?;
         let lock = DataDirLock::take(into).map_err(|error| Failure::new(error.to_string()))?;
-        let salvaged = offline::salvage(&dir, lock.dir())?;
+        let salvaged = during_steps(self.json, |tell| offline::salvage(&dir, lock.dir(), tell))?;
         lock.hand_over().map_err(|error| Failure::new(error.to_string()))?;
         if self.json {
             json_line(out, &salvaged)?;
@@ -107,18 +108,19 @@ impl Verify {
 
 /// The contents of a store, for display.
 pub(super) fn write_holdings(findings: &Findings, out: &mut dyn Write) -> Result<(), Failure> {
-    writeln!(out, "journal     {} files, {} bytes", findings.files, findings.bytes)?;
-    writeln!(out, "events      {}", findings.events)?;
-    writeln!(out, "log         {} entries, {} other records", findings.log_entries, findings.other_records)?;
-    writeln!(out, "deliveries  {} pending, {} retrying", findings.pending, findings.retrying)?;
-    writeln!(out, "            {} failed (dead letters)", findings.failed)?;
+    writeln!(out, "journal     {}, {}", number_of(findings.files, "file"), size(findings.bytes))?;
+    writeln!(out, "events      {}", count(findings.events))?;
+    let (entries, others) = (findings.log_entries, findings.other_records);
+    writeln!(out, "log         {}, {}", number_of(entries, "entry"), number_of(others, "other record"))?;
+    writeln!(out, "deliveries  {} pending, {} retrying", count(findings.pending), count(findings.retrying))?;
+    writeln!(out, "            {} failed (dead letters)", count(findings.failed))?;
     if findings.sealed > 0 {
         let keys = findings.sealed_with.iter().cloned().collect::<Vec<_>>().join(", ");
         let count = findings.sealed;
         writeln!(out, "sealed      secrets (subscriptions: {count}), with key {keys}; they were not opened")?;
     }
     if findings.torn_bytes > 0 {
-        writeln!(out, "torn        {} bytes at the end, nothing acknowledged in them", findings.torn_bytes)?;
+        writeln!(out, "torn        {} at the end, nothing acknowledged in them", size(findings.torn_bytes))?;
     }
     writeln!(out)?;
     let columns = [
@@ -130,7 +132,7 @@ pub(super) fn write_holdings(findings: &Findings, out: &mut dyn Write) -> Result
     ];
     let mut table = Table::new(&columns);
     for receiver in &findings.subscriptions {
-        let (owed, failed) = (receiver.owed.to_string(), receiver.failed.to_string());
+        let (owed, failed) = (count(receiver.owed), count(receiver.failed));
         table.row([receiver.id.to_string(), receiver.company.clone(), receiver.url.clone(), owed, failed]);
     }
     Ok(table.write(out, "There are no subscriptions.")?)
@@ -139,7 +141,7 @@ pub(super) fn write_holdings(findings: &Findings, out: &mut dyn Write) -> Result
 /// The faults, one per line.
 pub(super) fn write_faults(findings: &Findings, out: &mut dyn Write) -> Result<(), Failure> {
     let total = findings.faults_total;
-    writeln!(out, "{total} {}:", if total == 1 { "fault" } else { "faults" })?;
+    writeln!(out, "{}:", number_of(total, "fault"))?;
     for fault in &findings.faults {
         let place = match (fault.file.as_str(), fault.byte) {
             ("", Some(byte)) => format!("byte {byte}: "),
@@ -167,10 +169,13 @@ fn write_salvaged(dir: &Path, into: &Path, salvaged: &Salvaged, out: &mut dyn Wr
     }
     writeln!(
         out,
-        "\nlost        {} bytes of the journal, in {} places; at least {} events, counted for each subscription",
-        salvaged.lost_bytes, salvaged.gaps, salvaged.missing_sequences
+        "\nlost        {} of the journal, in {}; at least {}, counted for each subscription",
+        size(salvaged.lost_bytes),
+        number_of(salvaged.gaps, "place"),
+        number_of(salvaged.missing_sequences, "event")
     )?;
-    writeln!(out, "            {} deliveries whose event or subscription is lost", salvaged.lost_deliveries.len())?;
+    let lost = number_of(salvaged.lost_deliveries.len() as u64, "delivery");
+    writeln!(out, "            {lost} whose event or subscription is lost")?;
     for delivery in salvaged.lost_deliveries.iter().take(NAMED_MOST) {
         writeln!(out, "            {delivery}")?;
     }
@@ -185,8 +190,8 @@ fn write_salvaged(dir: &Path, into: &Path, salvaged: &Salvaged, out: &mut dyn Wr
 /// What was salvaged, and what is doubtful.
 fn write_doubts(salvaged: &Salvaged, out: &mut dyn Write) -> Result<(), Failure> {
     for (what, records) in [("taken over", &salvaged.taken), ("left out", &salvaged.left_out)] {
-        for (nth, (kind, count)) in records.iter().enumerate() {
-            writeln!(out, "{:<11} {count} {kind}", if nth == 0 { what } else { "" })?;
+        for (nth, (kind, number)) in records.iter().enumerate() {
+            writeln!(out, "{:<11} {kind}: {}", if nth == 0 { what } else { "" }, count(*number))?;
         }
     }
     if !salvaged.left_out.is_empty() || salvaged.unproved > 0 {
@@ -195,7 +200,7 @@ fn write_doubts(salvaged: &Salvaged, out: &mut dyn Write) -> Result<(), Failure>
             "A journal file of an older format is damaged. Senders of events, SMS or responses could have forged what\n\
              follows the damage: of that, no record that grants permissions was taken, but {} others were. Check\n\
              the subscriptions.",
-            salvaged.unproved
+            count(salvaged.unproved)
         )?;
     }
     if salvaged.renew_tokens {
@@ -206,4 +211,26 @@ fn write_doubts(salvaged: &Salvaged, out: &mut dyn Write) -> Result<(), Failure>
         )?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holdings_are_written_for_people() {
+        let cases = [
+            ((1, 1_258_291, 1, 2), ["1 file, 1.2 MiB", "events      1\n", "1 entry, 2 other records"]),
+            ((2, 12, 12_345, 1), ["2 files, 12 bytes", "events      12,345\n", "12,345 entries, 1 other record\n"]),
+        ];
+        for ((files, bytes, events, other_records), wanted) in cases {
+            let found = Findings { files, bytes, events, log_entries: events, other_records, ..Findings::default() };
+            let mut out = Vec::new();
+            write_holdings(&found, &mut out).unwrap();
+            let text = String::from_utf8(out).unwrap();
+            for wanted in wanted {
+                assert!(text.contains(wanted), "{wanted:?} in\n{text}");
+            }
+        }
+    }
 }

@@ -47,12 +47,14 @@ impl Language {
         const UNITS: [&str; 5] = ["", "KiB", "MiB", "GiB", "TiB"];
         let mut unit = 0;
         let mut shown = bytes as f64;
-        while shown >= 1024.0 && unit + 1 < UNITS.len() {
+        // What would be rounded to 1,024 as well.
+        while shown >= if unit == 0 { 1024.0 } else { 1023.95 } && unit + 1 < UNITS.len() {
             shown /= 1024.0;
             unit += 1;
         }
         match (unit, self) {
             (0, Self::German) => format!("{} Byte", self.count(bytes)),
+            (0, Self::English | Self::Spanish) if bytes == 1 => "1 byte".to_owned(),
             (0, Self::English | Self::Spanish) => format!("{} bytes", self.count(bytes)),
             _ => format!("{} {}", self.decimal(shown, 1), UNITS[unit]),
         }
@@ -161,6 +163,8 @@ mod tests {
     #[test]
     fn sizes_durations_and_times_are_written_as_the_language_writes_them() {
         assert_eq!((English.bytes(12), German.bytes(12)), ("12 bytes".into(), "12 Byte".into()));
+        assert_eq!([English, German, Spanish].map(|one| one.bytes(1)), ["1 byte", "1 Byte", "1 byte"]);
+        assert_eq!([1023, 1024, (1 << 20) - 1].map(|size| English.bytes(size)), ["1,023 bytes", "1.0 KiB", "1.0 MiB"]);
         assert_eq!((English.bytes(1536), Spanish.bytes(3 << 30)), ("1.5 KiB".into(), "3,0 GiB".into()));
         assert_eq!(
             (English.millis(999), German.millis(1_250), English.millis(61_000)),

@@ -76,7 +76,7 @@ const MODULES: &[Module] = &[
             "texts",
         ],
     },
-    Module { name: "cli", knows: &["core", "config", "telemetry", "service", "daemon", "store::offline"] },
+    Module { name: "cli", knows: &["core", "config", "telemetry", "service", "daemon", "store::offline", "texts"] },
     Module { name: "main", knows: &["cli"] },
 ];
 

@@ -22,7 +22,12 @@ const NOT_ON_POSTGRES: &[(&str, &[&str])] = &[
     ("names the engine and its keys itself", &["store_config::"]),
     (
         "`backup`, `restore` and `verify` are of a data directory; the database is backed up by its own means",
-        &["backup::", "sealed::a_backup_is_restored_sealed_and_looked_at_without_the_key"],
+        &[
+            "backup::",
+            "progress::backup_restore_verify_and_salvage_show_how_far_they_are_on_a_terminal_alone",
+            "progress::a_move_shows_how_far_it_is_on_a_terminal_alone",
+            "sealed::a_backup_is_restored_sealed_and_looked_at_without_the_key",
+        ],
     ),
     (
         "damages, replaces or watches files of the data directory",

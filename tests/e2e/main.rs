@@ -67,6 +67,7 @@ mod postgres;
 mod postgres_retention;
 mod postgres_server;
 mod probe;
+mod progress;
 #[path = "../harness/provider.rs"]
 mod provider;
 mod proxy;
@@ -94,6 +95,8 @@ mod store_config;
 mod subscriptions;
 mod systemd;
 mod targets;
+#[path = "../harness/terminal.rs"]
+mod terminal;
 mod tls;
 mod tokens;
 mod upgrade;

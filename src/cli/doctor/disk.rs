@@ -12,6 +12,7 @@ use nix::sys::statvfs::statvfs;
 use nix::unistd::Uid;
 
 use super::check::Check;
+use crate::cli::text::size;
 use crate::service::{AdminToken, DataDirError, DataDirHold};
 
 /// Maximum number of sync measurements, and their time limit.
@@ -207,8 +208,7 @@ pub(super) fn space(dir: &Path, least: u64) -> Check {
     // Types differ between platforms.
     #[allow(clippy::useless_conversion, reason = "32 bits on some machines")]
     let free = u64::from(system.blocks_available()).saturating_mul(u64::from(system.fragment_size()));
-    let mib = |bytes: u64| bytes >> 20;
-    let message = format!("{} MiB free, of which {} must stay free (`min_free_bytes`)", mib(free), mib(least));
+    let message = format!("{} free, of which {} must stay free (`min_free_bytes`)", size(free), size(least));
     if free < least {
         Check::fail(NAME, message, "new events are refused (507): free space, or grow the volume")
     } else if free < least.saturating_mul(4) {

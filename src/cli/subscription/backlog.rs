@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::super::client::{Client, read, subscription_path};
 use super::super::exit::Failure;
-use super::super::text::number_of;
+use super::super::text::{number_of, safe};
 use super::super::time::Here;
 
 /// Deliver a webhook's events of a time range once more
@@ -100,9 +100,17 @@ impl Replay {
         let message = match queued {
             _ if self.dry_run => format!("{} would be delivered once more", number_of(queued, "event")),
             1 => "1 delivery is put back into the queue".to_owned(),
-            _ => format!("{queued} deliveries are put back into the queue, a few at a time"),
+            _ => format!("{} are put back into the queue, a few at a time", number_of(queued, "delivery")),
         };
-        Ok(writeln!(out, "{message}")?)
+        writeln!(out, "{message}")?;
+        if self.dry_run || queued == 0 {
+            return Ok(());
+        }
+        let id = safe(&self.id);
+        Ok(writeln!(
+            out,
+            "Follow them with `hookswitch log --follow --subscription {id}`; `hookswitch status` says how many wait."
+        )?)
     }
 }
 
@@ -113,7 +121,7 @@ impl Discard {
             return Ok(writeln!(out, "{}", reply.trim_end())?);
         }
         let Cancelled { cancelled } = read(&reply)?;
-        let deliveries = if cancelled == 1 { "delivery is" } else { "deliveries are" };
-        Ok(writeln!(out, "{cancelled} {deliveries} cancelled")?)
+        let verb = if cancelled == 1 { "is" } else { "are" };
+        Ok(writeln!(out, "{} {verb} cancelled", number_of(cancelled, "delivery"))?)
     }
 }

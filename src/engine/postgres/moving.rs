@@ -12,7 +12,7 @@ use postgres::Client;
 
 use crate::core::token::TokenText;
 use crate::engine::embedded::offline::moving::{Destination, Rest, take_out};
-use crate::engine::embedded::offline::{Findings, Refused};
+use crate::engine::embedded::offline::{Findings, Refused, Tell};
 use crate::engine::postgres::commit::array;
 use crate::engine::postgres::connect::{Connector, Refusal};
 use crate::engine::postgres::connection::Connection;
@@ -52,7 +52,7 @@ const FAN_OUTS: &str = "INSERT INTO positions (node, batch, fan_outs) SELECT '00
 ///
 /// # Errors
 /// The directory is damaged, or the server cannot be used; the schema holds data already, or another move is under way.
-pub fn move_in(dir: &Path, url: &str, schema: &str) -> Result<Findings, Refused> {
+pub fn move_in(dir: &Path, url: &str, schema: &str, tell: Tell<'_>) -> Result<Findings, Refused> {
     let refused = |refusal: Refusal| Refused::Failed(refusal.0);
     let connector = Connector::new(url, schema).map_err(refused)?;
     let mut connection = Connection::open(&connector).map_err(refused)?;
@@ -60,7 +60,7 @@ pub fn move_in(dir: &Path, url: &str, schema: &str) -> Result<Findings, Refused>
     let source = source_of(dir)?;
     let reached = begin(&mut connection, &connector, &source).map_err(refused)?;
     let mut tables = Tables::new(connection, reached);
-    let rest = take_out(dir, &mut tables)?;
+    let rest = take_out(dir, &mut tables, tell)?;
     if source_of(dir)? != source {
         return Err(Refused::Failed(format!(
             "{} has changed meanwhile: stop its daemon, and repeat this",

@@ -8,7 +8,8 @@ use postgres::Row;
 
 use crate::core::id::SubscriptionNumber;
 use crate::engine::embedded::offline::making::Making;
-use crate::engine::embedded::offline::{Findings, Refused};
+use crate::engine::embedded::offline::step::Counter;
+use crate::engine::embedded::offline::{Findings, Refused, Tell, Work};
 use crate::engine::postgres::connect::{Connector, Refusal};
 use crate::engine::postgres::connection::Connection;
 use crate::engine::postgres::id::Id;
@@ -36,24 +37,24 @@ const CLASSES: [Class; 5] = [Class::LogEntry, Class::Event, Class::WithEvent, Cl
 ///
 /// # Errors
 /// The server cannot be used, or daemons run on the schema; the directory holds something, or cannot be written.
-pub fn move_out(url: &str, schema: &str, dir: &Path) -> Result<Findings, Refused> {
+pub fn move_out(url: &str, schema: &str, dir: &Path, tell: Tell<'_>) -> Result<Findings, Refused> {
     let refused = |refusal: Refusal| Refused::Failed(refusal.0);
     let connector = Connector::new(url, schema).map_err(refused)?;
     let mut connection = Connection::open(&connector).map_err(refused)?;
     pooler::check(&connector, connection.client()).map_err(refused)?;
     begin(&mut connection, &connector).map_err(refused)?;
     let mut making = Making::begin(dir)?;
-    each_value(&mut connection, &making)?;
+    each_value(&mut connection, &making, &Counter::begin(tell, Work::ReadState, None))?;
     let store = connection.query(STORE, &[]).map_err(failed)?;
     let row = store.first().ok_or_else(|| Refused::Damaged("the table `store` has no row".to_owned()))?;
     let next_number = u32::try_from(row.get::<_, i64>(1)).unwrap_or(u32::MAX);
     making.begin_records(SubscriptionNumber::new(next_number))?;
-    each_record(&mut connection, &mut making)?;
+    each_record(&mut connection, &mut making, &Counter::begin(tell, Work::MoveRecords, None))?;
     let rules = connection.query("SELECT rule FROM erasing ORDER BY id", &[]).map_err(failed)?;
     let damaged = || Refused::Damaged("the table `erasing` has a rule that cannot be read".to_owned());
     let rules: Vec<Rule> =
         rules.iter().map(|row| Rule::from_json(row.get(0)).ok_or_else(damaged)).collect::<Result<_, _>>()?;
-    let moved = making.finish(row.get::<_, Id>(0).0, &rules)?;
+    let moved = making.finish(row.get::<_, Id>(0).0, &rules, tell)?;
     connection.client().batch_execute("ROLLBACK").map_err(failed)?;
     Ok(moved)
 }
@@ -80,7 +81,7 @@ fn begin(connection: &mut Connection, connector: &Connector) -> Result<(), Refus
     Ok(connection.client().batch_execute(BEGIN)?)
 }
 
-fn each_value(connection: &mut Connection, making: &Making) -> Result<(), Refused> {
+fn each_value(connection: &mut Connection, making: &Making, read: &Counter<'_>) -> Result<(), Refused> {
     let (mut kind, mut key) = (0_i16, Vec::<u8>::new());
     loop {
         let rows = connection.query(VALUES, &[&kind, &key, &ROWS_AT_ONCE]).map_err(failed)?;
@@ -92,6 +93,7 @@ fn each_value(connection: &mut Connection, making: &Making) -> Result<(), Refuse
             let of_kind = kinds::of_number(number).ok_or_else(unknown)?;
             making.value(&Key::new(of_kind, row.get(1)), row.get(2))?;
         }
+        read.add(rows.len());
     }
 }
 
@@ -118,7 +120,7 @@ impl Ahead {
 }
 
 /// Passes on all records in the order of their ids, in which each class has them.
-fn each_record(connection: &mut Connection, making: &mut Making) -> Result<(), Refused> {
+fn each_record(connection: &mut Connection, making: &mut Making, moved: &Counter<'_>) -> Result<(), Refused> {
     let begin = |class| Ahead { class: kinds::class(class), after: Id(0), rows: Vec::new().into_iter(), next: None };
     let mut classes = CLASSES.map(begin);
     for class in &mut classes {
@@ -133,6 +135,7 @@ fn each_record(connection: &mut Connection, making: &mut Making) -> Result<(), R
         if let Some(row) = class.advance(connection)? {
             let (head, payload) = record_in(&row);
             making.record(head, payload)?;
+            moved.add(1);
         }
     }
 }

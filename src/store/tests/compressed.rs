@@ -119,15 +119,15 @@ fn full_segments_are_compressed_while_running_and_can_be_read_backed_up_and_rest
     }
     drop((backup, store));
     running.stop();
-    let findings = offline::verify_directory(dir.path()).unwrap();
+    let findings = offline::verify_directory(dir.path(), &|_| ()).unwrap();
     assert!(findings.is_clean() && (findings.events, findings.log_entries) == (400, 400), "{findings:#?}");
 
     let root = tempfile::tempdir().unwrap();
     let (file, restored) = (root.path().join("backup"), root.path().join("restored"));
     std::fs::write(&file, &bytes).unwrap();
-    let findings = offline::verify_backup(&file).unwrap();
+    let findings = offline::verify_backup(&file, &|_| ()).unwrap();
     assert!(findings.is_clean() && (findings.events, findings.log_entries) == (400, 400), "{findings:#?}");
-    assert!(offline::restore(&file, &restored).unwrap().is_clean());
+    assert!(offline::restore(&file, &restored, &|_| ()).unwrap().is_clean());
     for path in &packed {
         let copy = restored.join("journal").join(path.file_name().unwrap());
         assert!(std::fs::read(copy).unwrap() == std::fs::read(path).unwrap(), "{}: as it was", path.display());
@@ -146,8 +146,8 @@ fn full_segments_are_compressed_while_running_and_can_be_read_backed_up_and_rest
         bent[at] ^= 0x20;
         for bytes in [bent.as_slice(), &bytes[..at]] {
             std::fs::write(&file, bytes).unwrap();
-            assert!(!offline::verify_backup(&file).unwrap().is_clean(), "byte {at}");
-            assert!(offline::restore(&file, &root.path().join("into")).is_err(), "byte {at}");
+            assert!(!offline::verify_backup(&file, &|_| ()).unwrap().is_clean(), "byte {at}");
+            assert!(offline::restore(&file, &root.path().join("into"), &|_| ()).is_err(), "byte {at}");
         }
     }
 }
@@ -181,7 +181,7 @@ fn erased_persons_are_in_no_compressed_segment_and_these_are_compressed_again() 
     }
     drop(store);
     running.stop();
-    let findings = offline::verify_directory(dir.path()).unwrap();
+    let findings = offline::verify_directory(dir.path(), &|_| ()).unwrap();
     assert!(findings.is_clean(), "{findings:#?}");
 }
 
@@ -214,15 +214,15 @@ fn damage_to_a_compressed_segment_is_located_and_loses_at_most_its_block() {
         let mut bent = whole.clone();
         bent[byte] ^= 0x11;
         std::fs::write(copy.path().join(&name), &bent).unwrap();
-        let found = offline::verify_directory(copy.path()).unwrap();
+        let found = offline::verify_directory(copy.path(), &|_| ()).unwrap();
         let own: Vec<_> = found.faults.iter().filter(|fault| fault.file == name).collect();
         let near = |said: u64| said <= byte as u64 && byte as u64 - said < 40_000;
         assert!(!own.is_empty() && own.iter().all(|fault| fault.byte.is_some_and(near)), "{byte}: {:#?}", found.faults);
         let into = tempfile::tempdir().unwrap();
-        let salvaged = offline::salvage(copy.path(), into.path()).unwrap();
+        let salvaged = offline::salvage(copy.path(), into.path(), &|_| ()).unwrap();
         assert_eq!(salvaged.gaps > 0, lost_most > 0, "{byte}: {salvaged:?}");
         assert!(salvaged.lost_bytes <= lost_most * 540, "{byte}: {} bytes", salvaged.lost_bytes);
-        let kept = offline::verify_directory(into.path()).unwrap();
+        let kept = offline::verify_directory(into.path(), &|_| ()).unwrap();
         assert!(kept.is_clean(), "{byte}: {kept:#?}");
         assert!(offline::records_in(&bent).len() as u64 + lost_most * 2 >= found_all as u64, "{byte}");
         let Open { store, running, .. } = open(into.path());

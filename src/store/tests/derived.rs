@@ -103,7 +103,7 @@ fn verify_reports_every_unreadable_value_and_derived_ones_do_not_stop_a_start() 
         let dir = tempfile::tempdir().unwrap();
         let (calls, health) = filled(dir.path());
         pairs(dir.path(), &is_of(kind));
-        let findings = offline::verify_directory(dir.path()).unwrap();
+        let findings = offline::verify_directory(dir.path(), &|_| ()).unwrap();
         assert!(!findings.is_clean(), "{kind:?} passes verify");
         let fault = findings.faults.iter().find(|found| found.what.contains("cannot be read"));
         let fault = fault.unwrap_or_else(|| panic!("{kind:?}: {:?}", findings.faults));
@@ -124,7 +124,7 @@ fn verify_reports_every_unreadable_value_and_derived_ones_do_not_stop_a_start() 
         if [ValueKind::Message, ValueKind::AuditTerm, ValueKind::SignIn].contains(&kind) {
             continue;
         }
-        let findings = offline::verify_directory(dir.path()).unwrap();
+        let findings = offline::verify_directory(dir.path(), &|_| ()).unwrap();
         assert!(findings.is_clean(), "{kind:?} is left as it was: {:?}", findings.faults);
     }
 }
@@ -165,11 +165,11 @@ fn a_backup_with_an_unreadable_derived_value_is_reported_and_restored() {
     std::fs::write(&file, std::iter::from_fn(|| backup.next()).flatten().collect::<Vec<u8>>()).unwrap();
     drop((store, backup));
     running.stop();
-    let findings = offline::verify_backup(&file).unwrap();
+    let findings = offline::verify_backup(&file, &|_| ()).unwrap();
     assert_eq!((findings.faults_total, findings.faults[0].derived), (1, true), "{:?}", findings.faults);
     assert!(findings.faults[0].what.contains("an SMS thread that cannot be read"), "{:?}", findings.faults);
     let restored = root.path().join("restored");
-    offline::restore(&file, &restored).unwrap();
+    offline::restore(&file, &restored, &|_| ()).unwrap();
     let Open { store, running, .. } = open(&restored);
     assert_eq!(post(&store, message("t", None, "inbound", 20, "Yes")).messages, 2);
     drop(store);
@@ -185,7 +185,7 @@ fn verify_reports_unreadable_values_of_the_engine() {
         assert!(database.insert(own, GARBAGE).unwrap().is_some());
         database.flush().unwrap();
         drop(database);
-        let findings = offline::verify_directory(dir.path()).unwrap();
+        let findings = offline::verify_directory(dir.path(), &|_| ()).unwrap();
         let fault = findings.faults.iter().find(|found| found.what.contains("cannot be read")).unwrap();
         assert_eq!(fault.derived, derived, "{fault:?}");
         assert_eq!(Store::open(dir.path(), settings(), Keyring::default(), NOW).is_ok(), derived, "{own:?}");

@@ -142,7 +142,7 @@ fn an_interrupted_fan_out_is_completed_after_a_restart() {
     let copy = killed_after(1);
     // A start that is interrupted after it has replayed the intent.
     drop(Store::open(copy.path(), settings(), Keyring::default(), NOW).unwrap());
-    let findings = crate::engine::embedded::offline::verify_directory(copy.path()).unwrap();
+    let findings = crate::engine::embedded::offline::verify_directory(copy.path(), &|_| ()).unwrap();
     assert!(findings.faults.is_empty(), "{findings:?}");
     let Open { store, running, .. } = open(copy.path());
     assert_complete(&store);
@@ -151,7 +151,7 @@ fn an_interrupted_fan_out_is_completed_after_a_restart() {
     let Open { store, running, .. } = open(copy.path());
     assert_complete(&store);
     running.stop();
-    let findings = crate::engine::embedded::offline::verify_directory(copy.path()).unwrap();
+    let findings = crate::engine::embedded::offline::verify_directory(copy.path(), &|_| ()).unwrap();
     assert!(findings.faults.is_empty(), "{findings:?}");
 }
 

@@ -135,14 +135,14 @@ fn a_backup_of_a_running_store_restores_to_what_its_log_says() {
     });
     drop(store);
     running.stop();
-    assert_clean(&offline::verify_directory(dir.path()).unwrap());
+    assert_clean(&offline::verify_directory(dir.path(), &|_| ()).unwrap());
     for file in &files {
-        let findings = offline::verify_backup(file).unwrap();
+        let findings = offline::verify_backup(file, &|_| ()).unwrap();
         assert_clean(&findings);
         assert!(findings.events >= 80 && findings.files > 1, "{findings:?}");
         let restored = file.with_extension("dir");
-        assert_clean(&offline::restore(file, &restored).unwrap());
-        assert_clean(&offline::verify_directory(&restored).unwrap());
+        assert_clean(&offline::restore(file, &restored, &|_| ()).unwrap());
+        assert_clean(&offline::verify_directory(&restored, &|_| ()).unwrap());
         assert_eq!(std::fs::read(restored.join("admin.token")).unwrap(), b"hsk_x\n");
         let Open { store, running, .. } = open(&restored);
         assert_eq!(pending_and_failed(&store).len() as u64, findings.owed() + findings.failed);
@@ -150,7 +150,7 @@ fn a_backup_of_a_running_store_restores_to_what_its_log_says() {
         assert_eq!(gone.count(), 0, "deliveries from before the backup are missing");
         drop(store);
         running.stop();
-        assert!(offline::restore(file, &restored).unwrap_err().to_string().contains("is not empty: it holds"));
+        assert!(offline::restore(file, &restored, &|_| ()).unwrap_err().to_string().contains("is not empty: it holds"));
     }
 }
 
@@ -206,10 +206,10 @@ fn a_damaged_or_truncated_backup_is_reported_and_not_restored() {
         bent[at] ^= 0x20;
         for (what, bytes) in [("flipped", bent.as_slice()), ("cut", &bytes[..at])] {
             std::fs::write(&file, bytes).unwrap();
-            assert!(offline::check_backup(&file).is_err(), "{what} at {at}");
-            assert!(!offline::verify_backup(&file).unwrap().is_clean(), "{what} at {at}");
+            assert!(offline::check_backup(&file, &|_| ()).is_err(), "{what} at {at}");
+            assert!(!offline::verify_backup(&file, &|_| ()).unwrap().is_clean(), "{what} at {at}");
             let into = root.path().join("into");
-            assert!(offline::restore(&file, &into).is_err(), "{what} at {at}");
+            assert!(offline::restore(&file, &into, &|_| ()).is_err(), "{what} at {at}");
             assert!(!into.exists(), "{what} at {at}: something was written");
         }
     }
@@ -266,7 +266,7 @@ fn flip(path: &Path, at: u64) {
 #[test]
 fn verify_reports_damage_and_salvage_keeps_the_rest() {
     let dir = stopped();
-    let sound = offline::verify_directory(dir.path()).unwrap();
+    let sound = offline::verify_directory(dir.path(), &|_| ()).unwrap();
     assert_clean(&sound);
     let log = |number: u32| format!("journal/{number:06}.log");
     let second = std::fs::metadata(dir.path().join(log(2))).unwrap().len();
@@ -287,12 +287,13 @@ fn verify_reports_damage_and_salvage_keeps_the_rest() {
         copy_dir(dir.path(), copy.path());
         spoil(copy.path());
         let before = contents(copy.path());
-        let found = offline::verify_directory(copy.path()).unwrap();
+        let found = offline::verify_directory(copy.path(), &|_| ()).unwrap();
         assert!(found.faults.iter().any(|fault| fault.file == file), "{name}: {:#?}", found.faults);
         let into = tempfile::tempdir().unwrap();
-        let salvaged = offline::salvage(copy.path(), into.path()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let salvaged =
+            offline::salvage(copy.path(), into.path(), &|_| ()).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(contents(copy.path()), before, "{name}: it was changed");
-        assert_clean(&offline::verify_directory(into.path()).unwrap());
+        assert_clean(&offline::verify_directory(into.path(), &|_| ()).unwrap());
         let Open { store, running, .. } = open(into.path());
         for (id, ..) in pending_and_failed(&store) {
             let delivery = store.delivery(id).unwrap().unwrap();
@@ -333,7 +334,7 @@ fn a_salvage_gives_no_number_of_a_lost_subscription_again() {
         }
     }
     let into = tempfile::tempdir().unwrap();
-    offline::salvage(dir.path(), into.path()).unwrap();
+    offline::salvage(dir.path(), into.path(), &|_| ()).unwrap();
     let Open { store, running, .. } = open(into.path());
     assert!(store.subscriptions().is_empty() && store.event(posted).unwrap().is_some());
     let next = ask(|reply| store.by(anyone()).create_subscription(draft("acme"), reply)).unwrap();
@@ -406,12 +407,12 @@ fn verify_accepts_torn_ends_that_a_start_truncates() {
                 }
                 drop(std::fs::remove_file(image.path().join(log(number)).with_extension("idx")));
                 std::fs::write(image.path().join(log(number)), &torn).unwrap();
-                let found = offline::verify_directory(image.path()).unwrap();
+                let found = offline::verify_directory(image.path(), &|_| ()).unwrap();
                 assert_clean(&found);
                 let Open { store, running, .. } = open(image.path());
                 drop(store);
                 running.stop();
-                assert_clean(&offline::verify_directory(image.path()).unwrap());
+                assert_clean(&offline::verify_directory(image.path(), &|_| ()).unwrap());
                 looked_at += 1;
             }
         }
@@ -448,7 +449,7 @@ fn as_version_1_around(dir: &Path, sent: &[u8]) {
 #[test]
 fn after_damage_in_a_version_1_segment_no_record_that_grants_rights_is_trusted() {
     let dir = stopped();
-    let whole = offline::verify_directory(dir.path()).unwrap();
+    let whole = offline::verify_directory(dir.path(), &|_| ()).unwrap();
     assert_clean(&whole);
     let token = Token {
         id: TokenId::from_bits(u128::from(NOW.millis()) << 80),
@@ -467,11 +468,11 @@ fn after_damage_in_a_version_1_segment_no_record_that_grants_rights_is_trusted()
     as_version_1_around(dir.path(), &sent);
     std::fs::remove_dir_all(dir.path().join("state")).unwrap();
     let into = tempfile::tempdir().unwrap();
-    let salvaged = offline::salvage(dir.path(), into.path()).unwrap();
+    let salvaged = offline::salvage(dir.path(), into.path(), &|_| ()).unwrap();
     assert_eq!((salvaged.left_out.get("tokens"), salvaged.taken.get("tokens")), (Some(&1), None), "{salvaged:?}");
     assert!(salvaged.renew_tokens && salvaged.gaps > 0, "{salvaged:?}");
     assert_eq!(salvaged.kept.events, whole.events, "what was accepted is there: {salvaged:?}");
-    assert_clean(&offline::verify_directory(into.path()).unwrap());
+    assert_clean(&offline::verify_directory(into.path(), &|_| ()).unwrap());
     let Open { store, running, .. } = open(into.path());
     assert!(store.tokens().is_empty(), "{:?}", store.tokens());
     assert!(!store.subscriptions().is_empty(), "the other files have them");

@@ -69,7 +69,7 @@ fn the_report_survives_a_crash_a_stop_and_a_backup() {
     let mut backup = store.backup(NOW).unwrap().unwrap();
     let bytes: Vec<u8> = std::iter::from_fn(|| backup.next()).flatten().collect();
     std::fs::write(&file, bytes).unwrap();
-    offline::restore(&file, &restored).unwrap();
+    offline::restore(&file, &restored, &|_| ()).unwrap();
     drop((store, backup));
     running.stop();
     for dir in [copy.path(), dir.path(), &restored] {
@@ -83,7 +83,7 @@ fn the_report_survives_a_crash_a_stop_and_a_backup() {
     // A salvage rebuilds it from the retained events.
     std::fs::remove_dir_all(dir.path().join("state")).unwrap();
     let salvaged = root.path().join("salvaged");
-    assert!(offline::salvage(dir.path(), &salvaged).unwrap().state_rebuilt);
+    assert!(offline::salvage(dir.path(), &salvaged, &|_| ()).unwrap().state_rebuilt);
     let Open { store, running, .. } = open(&salvaged);
     check(&report(&store));
     drop(store);

@@ -112,7 +112,7 @@ impl TestStore {
 fn tokens_by_the_journal_alone(dir: &Path) -> Vec<Token> {
     std::fs::remove_dir_all(dir.join("state")).unwrap();
     let copy = tempfile::tempdir().unwrap();
-    crate::engine::embedded::offline::salvage(dir, copy.path()).unwrap();
+    crate::engine::embedded::offline::salvage(dir, copy.path(), &|_| ()).unwrap();
     let test = TestStore::open(copy.path(), RULES, AGE);
     let tokens = test.store.tokens();
     test.close();

@@ -266,10 +266,10 @@ fn a_backup_stays_sealed_and_is_verified_and_restored_without_the_key() {
     std::fs::write(&file, bytes).unwrap();
     drop((store, backup));
     running.stop();
-    assert_eq!(offline::check_backup(&file).unwrap().sealed, name(&ring(&[1])));
-    let findings = offline::restore(&file, &restored).unwrap();
-    let salvaged = offline::salvage(&restored, &saved).unwrap();
-    for findings in [&findings, &offline::verify_directory(&restored).unwrap(), &salvaged.kept] {
+    assert_eq!(offline::check_backup(&file, &|_| ()).unwrap().sealed, name(&ring(&[1])));
+    let findings = offline::restore(&file, &restored, &|_| ()).unwrap();
+    let salvaged = offline::salvage(&restored, &saved, &|_| ()).unwrap();
+    for findings in [&findings, &offline::verify_directory(&restored, &|_| ()).unwrap(), &salvaged.kept] {
         assert!(findings.is_clean() && findings.subscriptions.iter().all(|one| one.enabled), "{findings:?}");
         assert_eq!(findings.sealed_with.iter().next(), name(&ring(&[1])).as_ref());
         assert!(findings.sealed >= 2, "{findings:?}");

@@ -13,6 +13,7 @@ use crate::engine::embedded::offline::audit::{Audit, SegmentInfo};
 use crate::engine::embedded::offline::refused::Refused;
 use crate::engine::embedded::offline::replica::Replica;
 use crate::engine::embedded::offline::report::Findings;
+use crate::engine::embedded::offline::step::{Counter, Step, Tell, Work};
 use crate::engine::embedded::position::CheckpointPosition;
 use crate::engine::embedded::wal::{Header, Shape};
 use crate::model::error::u32_of;
@@ -63,11 +64,14 @@ impl From<Unreadable> for Wrong {
 /// Passes every section to `visit`, and checks that none is missing.
 pub(crate) fn each_section(
     file: &Path,
+    work: Work,
+    tell: Tell<'_>,
     visit: &mut dyn FnMut(Section<'_>) -> Result<(), Refused>,
 ) -> Result<Taken, Refused> {
-    let opened = open(file)?;
+    let (opened, length) = open(file)?;
+    let read = Counter::begin(tell, work, Some(length));
     let mut refused = None;
-    let walked = walk(opened, &mut |_, section| {
+    let walked = walk(opened, &read, &mut |_, section| {
         visit(section).map_err(|error| {
             let what = error.to_string();
             refused = Some(error);
@@ -80,21 +84,28 @@ pub(crate) fn each_section(
     })
 }
 
-fn open(file: &Path) -> Result<BufReader<File>, Refused> {
+/// The file, and its length.
+fn open(file: &Path) -> Result<(BufReader<File>, u64), Refused> {
     let refused = |error: std::io::Error| Refused::Failed(format!("{}: {error}", file.display()));
     let opened = File::open(file).map_err(refused)?;
-    if opened.metadata().map_err(refused)?.is_dir() {
+    let about = opened.metadata().map_err(refused)?;
+    if about.is_dir() {
         let what = "is a directory and no backup; if it is a data directory, name it with --data-dir";
         return Err(Refused::Failed(format!("{} {what}", file.display())));
     }
-    Ok(BufReader::with_capacity(256 * 1024, opened))
+    Ok((BufReader::with_capacity(256 * 1024, opened), about.len()))
 }
 
-fn walk(file: BufReader<File>, visit: &mut dyn FnMut(u64, Section<'_>) -> Result<(), String>) -> Result<Taken, Wrong> {
+fn walk(
+    file: BufReader<File>,
+    read: &Counter<'_>,
+    visit: &mut dyn FnMut(u64, Section<'_>) -> Result<(), String>,
+) -> Result<Taken, Wrong> {
     let mut reader = Reader::new(file)?;
     let (mut about, mut seen): (Option<About>, _) = (None, Totals::default());
     loop {
         let byte = reader.position();
+        read.reach(byte);
         let wrong = |what: String| Wrong { byte, what, damaged: true };
         let malformed = || wrong("it has a section of an unknown kind".to_owned());
         let Some((kind, payload)) = reader.next()? else { break };
@@ -103,15 +114,15 @@ fn walk(file: BufReader<File>, visit: &mut dyn FnMut(u64, Section<'_>) -> Result
         }
         let section = match kind {
             Kind::About => {
-                let read = serde_json::from_slice::<About>(&payload).map_err(|_| malformed())?;
-                if read.format > FORMAT_VERSION {
+                let found = serde_json::from_slice::<About>(&payload).map_err(|_| malformed())?;
+                if found.format > FORMAT_VERSION {
                     return Err(wrong(format!(
                         "it was taken by a newer hookswitch ({}, format {}; this one knows format {FORMAT_VERSION}): \
                          use that newer version",
-                        read.hookswitch, read.format
+                        found.hookswitch, found.format
                     )));
                 }
-                Section::About(about.insert(read))
+                Section::About(about.insert(found))
             }
             Kind::Token => Section::Token(&payload),
             Kind::Pairs => {
@@ -122,12 +133,12 @@ fn walk(file: BufReader<File>, visit: &mut dyn FnMut(u64, Section<'_>) -> Result
             Kind::File => {
                 let (number, header) = payload.split_first_chunk::<4>().ok_or_else(malformed)?;
                 let number = u32::from_le_bytes(*number);
-                let read = Header::read(header).map_err(|_| malformed())?;
-                if read.number != number || header.len() != read.end() as usize {
+                let begun = Header::read(header).map_err(|_| malformed())?;
+                if begun.number != number || header.len() != begun.end() as usize {
                     return Err(malformed());
                 }
                 seen.files += 1;
-                Section::File(read)
+                Section::File(begun)
             }
             Kind::Frames => {
                 seen.journal_bytes += payload.len() as u64;
@@ -225,11 +236,12 @@ impl Reading {
 }
 
 /// Reads every record of a backup.
-pub(crate) fn verify(file: &Path) -> Result<Findings, Refused> {
-    let opened = open(file)?;
+pub(crate) fn verify(file: &Path, tell: Tell<'_>) -> Result<Findings, Refused> {
+    let (opened, length) = open(file)?;
+    let read = Counter::begin(tell, Work::ReadBackup, Some(length));
     let mut stage = Stage::Pairs(Box::new(Replica::for_backup().map_err(Refused::Failed)?), None);
     let mut about: Option<About> = None;
-    let walked = walk(opened, &mut |_, section| {
+    let walked = walk(opened, &read, &mut |_, section| {
         if let Section::About(read) = &section {
             about = Some((*read).clone());
         }
@@ -243,6 +255,7 @@ pub(crate) fn verify(file: &Path) -> Result<Findings, Refused> {
             if let Err(what) = last.end() {
                 audit.findings.fault("", None, what);
             }
+            tell(Step { work: Work::Compare, done: 0, total: None });
             audit.compare().map_err(|damage| Refused::Failed(damage.to_string()))?;
             audit.sum_up();
         }

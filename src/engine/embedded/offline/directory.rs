@@ -13,6 +13,7 @@ use crate::engine::embedded::offline::audit::{Audit, SegmentInfo};
 use crate::engine::embedded::offline::refused::Refused;
 use crate::engine::embedded::offline::replica::Replica;
 use crate::engine::embedded::offline::report::Findings;
+use crate::engine::embedded::offline::step::{Counter, Step, Tell, Work};
 use crate::engine::embedded::open::UNFINISHED;
 use crate::engine::embedded::position::CheckpointPosition;
 use crate::engine::embedded::wal::{self, Growing, Header, Shape, recovery};
@@ -44,13 +45,13 @@ impl FrameSink for NullSink {
 }
 
 /// Reads and compares everything; `sink` receives the WAL.
-pub(crate) fn read(dir: &Path, sink: &mut dyn FrameSink) -> Result<Audit, Refused> {
+pub(crate) fn read(dir: &Path, tell: Tell<'_>, sink: &mut dyn FrameSink) -> Result<Audit, Refused> {
     let mut faults: Vec<(&str, String)> = Vec::new();
     check_marker(dir, &mut faults)?;
     if let Err(damage) = marker::marker(dir) {
         faults.push(("sealed", damage.detail().to_owned()));
     }
-    let mut stored = match read_state(dir) {
+    let mut stored = match read_state(dir, tell) {
         Ok(stored) => Some(stored),
         Err(what) => {
             faults.push(("state", what));
@@ -66,7 +67,8 @@ pub(crate) fn read(dir: &Path, sink: &mut dyn FrameSink) -> Result<Audit, Refuse
         audit.findings.fault(file, None, what);
     }
     let failed = |damage: Damage| Refused::Failed(damage.to_string());
-    read_wal(dir, &mut audit, sink).map_err(failed)?;
+    read_wal(dir, &mut audit, tell, sink).map_err(failed)?;
+    tell(Step { work: Work::Compare, done: 0, total: None });
     audit.compare().map_err(failed)?;
     Ok(audit)
 }
@@ -97,15 +99,16 @@ fn check_marker(dir: &Path, faults: &mut Vec<(&str, String)>) -> Result<(), Refu
 }
 
 /// The state, with every pair validated, and its checkpoint position.
-fn read_state(dir: &Path) -> Result<(Replica, CheckpointPosition), String> {
+fn read_state(dir: &Path, tell: Tell<'_>) -> Result<(Replica, CheckpointPosition), String> {
+    let read = Counter::begin(tell, Work::ReadState, None);
     let mut replica = Replica::of_directory(dir)?;
     let panicked = |_| "is damaged: it cannot be read as a whole".to_owned();
-    let looked = catch_unwind(AssertUnwindSafe(|| validate_pairs(&mut replica)));
+    let looked = catch_unwind(AssertUnwindSafe(|| validate_pairs(&mut replica, &read)));
     let applied = looked.map_err(panicked)??;
     Ok((replica, applied))
 }
 
-fn validate_pairs(replica: &mut Replica) -> Result<CheckpointPosition, String> {
+fn validate_pairs(replica: &mut Replica, read: &Counter<'_>) -> Result<CheckpointPosition, String> {
     let text = |damage: Damage| damage.detail().to_owned();
     let applied = replica.kv.applied().map_err(|error| error.to_string())?;
     let applied = applied.ok_or("does not record its checkpoint position")?;
@@ -120,6 +123,7 @@ fn validate_pairs(replica: &mut Replica) -> Result<CheckpointPosition, String> {
         for (key, value) in &page {
             replica.validate(key, value)?;
         }
+        read.add(page.len());
     }
     replica.load_registry(applied).map_err(text)?;
     Ok(applied)
@@ -154,7 +158,7 @@ fn name_of(number: u32) -> String {
     format!("journal/{number:06}.log")
 }
 
-fn read_wal(dir: &Path, audit: &mut Audit, sink: &mut dyn FrameSink) -> Result<(), Damage> {
+fn read_wal(dir: &Path, audit: &mut Audit, tell: Tell<'_>, sink: &mut dyn FrameSink) -> Result<(), Damage> {
     let wal_dir = dir.join("journal");
     let applied = audit.stored.as_ref().map_or_else(CheckpointPosition::default, |(_, applied)| *applied);
     let named = wal::numbers_in(&wal_dir)?;
@@ -163,6 +167,9 @@ fn read_wal(dir: &Path, audit: &mut Audit, sink: &mut dyn FrameSink) -> Result<(
     let first = wal::first(&wal_dir)?.or_else(|| named.first().copied()).unwrap_or(1);
     let named: Vec<u32> = named.into_iter().filter(|number| *number >= first && Some(*number) != unused).collect();
     let files = files_of(&wal_dir, &named, audit);
+    let lengths = lengths_of(&wal_dir, &files);
+    let read_bytes = Counter::begin(tell, Work::ReadJournal, Some(lengths.values().sum()));
+    let mut behind = 0;
     let newest = files.keys().last().copied().max(unused).unwrap_or(1).max(applied.segment);
     for number in first..=newest {
         sink.file(number)?;
@@ -180,7 +187,7 @@ fn read_wal(dir: &Path, audit: &mut Audit, sink: &mut dyn FrameSink) -> Result<(
         let segment =
             |header| SegmentInfo { name: &name, number, header, newest: number == newest, acknowledged, block: None };
         let read = match header {
-            Some(header) => read_file(&path, segment(*header), audit, sink)?,
+            Some(header) => read_file(&path, segment(*header), audit, &read_bytes, sink)?,
             None => fs::metadata(&path).map(|file| {
                 let what = "has lost its salt, without which no record in it can be verified: all of it is lost";
                 audit.findings.fault(&name, 0, what);
@@ -191,8 +198,20 @@ fn read_wal(dir: &Path, audit: &mut Audit, sink: &mut dyn FrameSink) -> Result<(
             audit.findings.fault(&name, None, format!("cannot be read: {error}"));
             audit.lost(number, 0, 0);
         }
+        behind += lengths.get(&number).unwrap_or(&0);
+        read_bytes.reach(behind);
     }
     Ok(())
+}
+
+/// How long each segment is, uncompressed.
+fn lengths_of(wal_dir: &Path, files: &BTreeMap<u32, (u32, Option<Header>)>) -> BTreeMap<u32, u64> {
+    let length = |named: u32| fs::metadata(wal::file_path(wal_dir, named)).map_or(0, |file| file.len());
+    let uncompressed = |header: &Option<Header>| header.and_then(|header| header.packed).map(u64::from);
+    files
+        .iter()
+        .map(|(number, (named, header))| (*number, uncompressed(header).unwrap_or_else(|| length(*named))))
+        .collect()
 }
 
 /// Reads a segment, and compares the index beside it. The inner error is why it cannot be read.
@@ -200,10 +219,15 @@ fn read_file(
     path: &Path,
     segment: SegmentInfo<'_>,
     audit: &mut Audit,
+    read: &Counter<'_>,
     sink: &mut dyn FrameSink,
 ) -> Result<io::Result<()>, Damage> {
     let gaps = audit.gaps;
-    let on_frame = &mut |head, payload: &[u8]| sink.frame(head, payload);
+    let header = segment.header.binding.header();
+    let on_frame = &mut |head, payload: &[u8]| {
+        read.add(header + payload.len());
+        sink.frame(head, payload)
+    };
     let (made, end) = if let Some(shape) = Shape::of(segment.header) {
         let opened = fs::File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
         let (length, file) = match opened {
@@ -262,8 +286,8 @@ fn check_index(path: &Path, (made, end): (&Growing, usize), full: bool, audit: &
 ///
 /// # Errors
 /// There is no store, it is of a newer version, or there is no scratch space. Damage is reported in the findings.
-pub fn verify_directory(dir: &Path) -> Result<Findings, Refused> {
-    let mut audit = read(dir, &mut NullSink)?;
+pub fn verify_directory(dir: &Path, tell: Tell<'_>) -> Result<Findings, Refused> {
+    let mut audit = read(dir, tell, &mut NullSink)?;
     audit.sum_up();
     Ok(audit.findings)
 }

@@ -20,6 +20,7 @@ use crate::engine::embedded::offline::refused::Refused;
 use crate::engine::embedded::offline::replica::Replica;
 use crate::engine::embedded::offline::report::Findings;
 use crate::engine::embedded::offline::salvage::add_standing;
+use crate::engine::embedded::offline::step::{Counter, Tell, Work};
 use crate::engine::embedded::open::UNFINISHED;
 use crate::engine::embedded::position::CheckpointPosition;
 use crate::model::error::Damage;
@@ -152,13 +153,14 @@ impl Making {
     ///
     /// # Errors
     /// It cannot be written, or what was written differs.
-    pub(crate) fn finish(mut self, last_id: u128, rules: &[Rule]) -> Result<Findings, Refused> {
+    pub(crate) fn finish(mut self, last_id: u128, rules: &[Rule], tell: Tell<'_>) -> Result<Findings, Refused> {
         self.flush()?;
         self.rebuilt.reload_registry().map_err(Refused::from)?;
         add_standing((&self.state, &self.rebuilt), &|_| true, self.batch + 1, &mut self.layout)?;
-        let layout = &mut self.layout;
+        let (layout, done) = (&mut self.layout, Counter::begin(tell, Work::WriteState, None));
         let mut wrong = None;
         let written = self.state.each(&[], &mut |key, value| {
+            done.add(1);
             layout.pair(key, value).map_err(|refused| {
                 let damage = Damage::failed(Path::new("state"), refused.to_string());
                 wrong = Some(refused);
@@ -173,7 +175,7 @@ impl Making {
         erasing::write_rules(&self.dir, rules).map_err(failed(&self.dir))?;
         fs::remove_file(self.dir.join(MAKING)).map_err(failed(&self.dir))?;
         self.layout.finish()?;
-        let findings = directory::verify_directory(&self.dir)?;
+        let findings = directory::verify_directory(&self.dir, tell)?;
         match findings.first_serious() {
             Some(fault) => Err(Refused::Damaged(format!("{} was made, and is not right: {fault}", self.dir.display()))),
             None => Ok(findings),

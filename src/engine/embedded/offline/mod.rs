@@ -10,9 +10,10 @@
 //! making      a directory of everything that another engine has
 //! layout      writes a new data directory that becomes valid only when it is complete
 //! report      the findings
+//! step        how far it is
 //! ```
 //!
-//! The caller must hold the directory's lock. Verifying changes nothing in the directory: its files are only read, and
+//! What takes long tells how far it is ([`Tell`]). The caller must hold the directory's lock. Verifying changes nothing in the directory: its files are only read, and
 //! sled, which writes whenever it opens, gets a copy of `state/` in the directory for temporary files. Nothing is
 //! trusted for being there: every byte that is copied has passed its checksum, and every record was decoded.
 //!
@@ -36,6 +37,7 @@ mod refused;
 mod replica;
 mod report;
 mod salvage;
+pub(crate) mod step;
 
 use std::convert::Infallible;
 use std::path::Path;
@@ -55,6 +57,7 @@ pub use archive::Taken;
 pub use directory::verify_directory;
 pub use refused::Refused;
 pub use report::{Fault, Findings, Receiver, Salvaged};
+pub use step::{Step, Tell, Work};
 
 pub use self::layout::check_empty;
 
@@ -62,8 +65,8 @@ pub use self::layout::check_empty;
 ///
 /// # Errors
 /// It is incomplete, or cannot be read.
-pub fn check_backup(file: &Path) -> Result<Taken, Refused> {
-    archive::each_section(file, &mut |_| Ok(()))
+pub fn check_backup(file: &Path, tell: Tell<'_>) -> Result<Taken, Refused> {
+    archive::each_section(file, Work::ReadBackup, tell, &mut |_| Ok(()))
 }
 
 /// The key that secrets in the data directory `dir` are sealed with; `None` if they are not sealed or there is no
@@ -79,8 +82,8 @@ pub fn sealed_with(dir: &Path) -> Result<Option<Fingerprint>, String> {
 ///
 /// # Errors
 /// There is no such file, or no scratch space. Damage is reported in the findings.
-pub fn verify_backup(file: &Path) -> Result<Findings, Refused> {
-    archive::verify(file)
+pub fn verify_backup(file: &Path, tell: Tell<'_>) -> Result<Findings, Refused> {
+    archive::verify(file, tell)
 }
 
 /// Creates a data directory from the backup `file` in `dir`, which must be empty. The backup is verified first; if it
@@ -89,15 +92,15 @@ pub fn verify_backup(file: &Path) -> Result<Findings, Refused> {
 /// # Errors
 /// As described; or the directory cannot be written. It [is not opened](crate::store::Store::open) as a store
 /// then.
-pub fn restore(file: &Path, dir: &Path) -> Result<Findings, Refused> {
+pub fn restore(file: &Path, dir: &Path, tell: Tell<'_>) -> Result<Findings, Refused> {
     check_empty(dir)?;
-    let findings = verify_backup(file)?;
+    let findings = verify_backup(file, tell)?;
     if let Some(fault) = findings.first_serious() {
         let what = format!("{}: {fault}: nothing was restored from it", file.display());
         return Err(Refused::Damaged(what));
     }
     let mut layout = Layout::begin(dir)?;
-    archive::each_section(file, &mut |section| layout.section(section))?;
+    archive::each_section(file, Work::Restore, tell, &mut |section| layout.section(section))?;
     layout.finish()?;
     Ok(findings)
 }
@@ -158,8 +161,8 @@ pub fn journal_file(salt: [u8; 16], records: &[(u8, &[u8])]) -> Vec<u8> {
 ///
 /// # Errors
 /// Nothing can be read, or `into` cannot be written.
-pub fn salvage(dir: &Path, into: &Path) -> Result<Salvaged, Refused> {
-    salvage::salvage(dir, into)
+pub fn salvage(dir: &Path, into: &Path, tell: Tell<'_>) -> Result<Salvaged, Refused> {
+    salvage::salvage(dir, into, tell)
 }
 
 #[cfg(test)]

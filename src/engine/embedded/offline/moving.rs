@@ -12,6 +12,7 @@ use crate::engine::embedded::kv::stored_key::key_of;
 use crate::engine::embedded::offline::directory::{self, FrameSink};
 use crate::engine::embedded::offline::refused::Refused;
 use crate::engine::embedded::offline::report::Findings;
+use crate::engine::embedded::offline::step::{Counter, Step, Tell, Work};
 use crate::model::counts;
 use crate::model::error::Damage;
 use crate::model::key::{Key, ValueKind};
@@ -76,20 +77,25 @@ impl FrameSink for Records<'_> {
 ///
 /// # Errors
 /// It is damaged, and nothing was passed on; or the destination refuses.
-pub(crate) fn take_out(dir: &Path, to: &mut dyn Destination) -> Result<Rest, Refused> {
-    let found = directory::verify_directory(dir)?;
+pub(crate) fn take_out(dir: &Path, to: &mut dyn Destination, tell: Tell<'_>) -> Result<Rest, Refused> {
+    let found = directory::verify_directory(dir, tell)?;
     if let Some(fault) = found.first_serious() {
         let what = format!("{}: {fault}: nothing was moved; see `hookswitch verify --data-dir`", dir.display());
         return Err(Refused::Damaged(what));
     }
     let mut records = Records { to, refused: None };
-    let read = directory::read(dir, &mut records);
+    let moves = |work| if work == Work::ReadJournal { Work::MoveJournal } else { work };
+    let read = directory::read(dir, &|step| tell(Step { work: moves(step.work), ..step }), &mut records);
     let Records { to, refused } = records;
     let mut audit = read.map_err(|error| refused.unwrap_or(error))?;
     audit.sum_up();
     let replica = audit.best();
     let mut values = Values { to, pieces: None, refused: None };
-    let read = replica.each(&[], &mut |key, value| values.stored(key, value));
+    let written = Counter::begin(tell, Work::WriteState, None);
+    let read = replica.each(&[], &mut |key, value| {
+        written.add(1);
+        values.stored(key, value)
+    });
     let ended = values.end();
     read.map_err(|error| values.refused.take().unwrap_or_else(|| Refused::Failed(error.to_string())))?;
     ended?;

@@ -20,6 +20,7 @@ use crate::engine::embedded::offline::layout::{self, Layout};
 use crate::engine::embedded::offline::refused::Refused;
 use crate::engine::embedded::offline::replica::Replica;
 use crate::engine::embedded::offline::report::{Findings, Salvaged};
+use crate::engine::embedded::offline::step::{Counter, Tell, Work};
 use crate::engine::embedded::position::CheckpointPosition;
 use crate::engine::embedded::{frame, marker};
 use crate::model::error::Damage;
@@ -45,21 +46,21 @@ fn damage(refused: &Refused) -> Damage {
 }
 
 /// Writes what can be read of `dir` to `into`.
-pub(crate) fn salvage(dir: &Path, into: &Path) -> Result<Salvaged, Refused> {
+pub(crate) fn salvage(dir: &Path, into: &Path, tell: Tell<'_>) -> Result<Salvaged, Refused> {
     layout::check_empty(into)?;
     if !dir.join("journal").is_dir() {
         let what = format!("{} has no journal/: there is nothing to salvage", dir.display());
         return Err(Refused::Failed(what));
     }
     let mut layout = Layout::begin(into)?;
-    let mut audit = directory::read(dir, &mut layout)?;
+    let mut audit = directory::read(dir, tell, &mut layout)?;
     let contradicted =
         audit.gaps == 0 && audit.findings.faults.iter().any(|fault| fault.file == "state" && !fault.derived);
     let state_rebuilt = audit.stored.is_none() || contradicted;
     let old = std::mem::take(&mut audit.findings);
     let replica = if state_rebuilt { &audit.rebuilt } else { audit.best() };
     reconcile(&audit, replica, &mut layout)?;
-    let lost_deliveries = write_state(&audit, replica, &mut layout)?;
+    let lost_deliveries = write_state(&audit, replica, &mut layout, tell)?;
     if let Ok(token) = fs::read(dir.join(TOKEN)) {
         layout.token(&token)?;
     }
@@ -68,7 +69,7 @@ pub(crate) fn salvage(dir: &Path, into: &Path) -> Result<Salvaged, Refused> {
         layout.sealed(key)?;
     }
     layout.finish()?;
-    let kept = directory::verify_directory(into)?;
+    let kept = directory::verify_directory(into, tell)?;
     let Findings { faults, faults_total, .. } = old;
     Ok(Salvaged {
         kept: Findings { faults, faults_total, ..kept },
@@ -139,10 +140,12 @@ fn can_be_sent(audit: &Audit, replica: &Replica, delivery: &Delivery) -> bool {
 }
 
 /// Writes the given state; returns the deliveries that are left out.
-fn write_state(audit: &Audit, replica: &Replica, layout: &mut Layout) -> Result<Vec<String>, Refused> {
+fn write_state(audit: &Audit, replica: &Replica, layout: &mut Layout, tell: Tell<'_>) -> Result<Vec<String>, Refused> {
+    let done = Counter::begin(tell, Work::WriteState, None);
     let mut lost = Vec::new();
     let mut refused = None;
     let written = replica.each(&[], &mut |key, value| {
+        done.add(1);
         if is_lost(audit, replica, key, value, &mut lost) {
             return Ok(());
         }
