@@ -23,11 +23,13 @@ impl Format {
     pub(crate) const NEWEST: Self = Self::NOTIFYING;
 
     /// A format by its number.
+    #[cfg(feature = "postgres")]
     pub(crate) const fn new(number: i32) -> Self {
         Self(number)
     }
 
     /// Its number.
+    #[cfg(feature = "postgres")]
     pub(crate) const fn number(self) -> i32 {
         self.0
     }
