@@ -214,7 +214,7 @@ fn memory_in_use_is_reported() {
     status.args(["status", "--url", &format!("http://{}", daemon.address)]);
     status.env("HOOKSWITCH_TOKEN", daemon.home().token());
     let exit = run(status);
-    assert!(exit.stdout.contains("0 of 8 MiB"), "{}", exit.stdout);
+    assert!(exit.stdout.contains("0 bytes of 8.0 MiB"), "{}", exit.stdout);
     // Not among the figures of a single company.
     let made = daemon.api().post("/v1/tokens", &json!({"role": "read", "company": "acme"})).expect(201).json();
     let bound = Client::new(daemon.address, Some(made["token"].as_str().unwrap().to_owned()));
