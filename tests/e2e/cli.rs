@@ -254,6 +254,8 @@ fn the_demo_does_the_main_job() {
     }
     let sms = ["Of course. Friday at 10 AM?", "Friday at 10 is perfect."];
     assert!(sms.iter().all(|body| exit.stdout.contains(body)), "{}", exit.stdout);
+    let next = ["Next: ", " serve --data-dir ./data", " subscription add http://127.0.0.1:8080/hook "];
+    assert!(next.iter().all(|part| exit.stdout.contains(part)), "{}", exit.stdout);
 }
 
 #[test]

@@ -40,6 +40,8 @@ pub(super) fn print(
     if let Some(token_file) = stage.kept_token_file() {
         writeln!(out, "\nIt keeps running at {} until ctrl-c.", stage.client().base())?;
         writeln!(out, "The admin token is in {}", token_file.display())?;
+    } else if verdict.is_good() {
+        print_next(out)?;
     }
     Ok(())
 }
@@ -147,6 +149,25 @@ fn print_verdict(out: &mut dyn Write, verdict: &Verdict) -> io::Result<()> {
         writeln!(out, "WRONG  {}", safe(fault))?;
     }
     writeln!(out, "{}", if verdict.is_good() { "ok: everything arrived as it should" } else { "NOT ok" })
+}
+
+/// What to try after a demo that has ended.
+fn print_next(out: &mut dyn Write) -> io::Result<()> {
+    // As it was called: it may not be installed yet.
+    let program = std::env::args().next().unwrap_or_else(|| "hookswitch".to_owned());
+    let program = safe(&program);
+    writeln!(out, "\nNext: a webhook of your own, in three terminals")?;
+    writeln!(out, "  {program} serve --data-dir ./data --allow 127.0.0.0/8")?;
+    writeln!(out, "  {program} listen")?;
+    writeln!(
+        out,
+        "  {program} subscription add http://127.0.0.1:8080/hook --company acme --events '*' --data-dir ./data"
+    )?;
+    writeln!(out, "  {program} send call.missed --company acme --data-dir ./data")?;
+    writeln!(
+        out,
+        "In a browser: http://127.0.0.1:4665/ (with the token in ./data/admin.token), and the handbook at /docs"
+    )
 }
 
 /// Everything as one JSON document.
