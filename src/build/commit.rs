@@ -9,11 +9,11 @@ use std::{env, fs};
 /// What `git archive` makes the commit's hash and date of (`.gitattributes`).
 const ARCHIVED: &str = "src/commit.txt";
 
-/// Hands it to the compiler, as `HOOKSWITCH_BUILT_FROM`.
+/// Hands it to the compiler, as `BUILT_FROM`.
 pub(crate) fn find() {
     println!("cargo::rerun-if-env-changed=HOOKSWITCH_COMMIT");
     println!("cargo::rerun-if-changed={ARCHIVED}");
-    println!("cargo::rustc-env=HOOKSWITCH_BUILT_FROM={}", built_from());
+    println!("cargo::rustc-env=BUILT_FROM={}", built_from());
 }
 
 /// The commit as whoever builds names it, as an archive of the source has it, or as git says. Git is asked for what may be

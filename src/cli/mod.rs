@@ -89,8 +89,7 @@ Exit status: 0 done, 1 failed, 2 usage, 70 bug, 74 store failed,
 78 bad configuration.";
 
 /// What `--version` says: of which commit this program is, and which engines are in it.
-const LONG_VERSION: &str =
-    concat!(env!("CARGO_PKG_VERSION"), " (", env!("HOOKSWITCH_BUILT_FROM"), ")\nengines: ", engines!());
+const LONG_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BUILT_FROM"), ")\nengines: ", engines!());
 
 /// Delivers the events of a call and SMS platform to webhooks.
 #[derive(Debug, Parser)]

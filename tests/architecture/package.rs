@@ -75,6 +75,14 @@ fn required_files_are_packaged() {
 }
 
 #[test]
+fn cargo_run_gives_the_daemon_no_key_of_the_build() {
+    // What the build script sets is also set for what `cargo run` runs, which takes HOOKSWITCH_… for a key and refuses it.
+    let script = [text("src/build.rs"), text("src/build/commit.rs"), text("src/build/handbook.rs")].concat();
+    assert!(script.contains("rustc-env=BUILT_FROM="), "the build script says otherwise what it is built from");
+    assert!(!script.contains("rustc-env=HOOKSWITCH_"), "a variable of the build is named like a key");
+}
+
+#[test]
 fn scripts_end_at_a_fault() {
     for packager in ["deb", "rpm"] {
         for name in ["postinst", "prerm", "postrm"] {
