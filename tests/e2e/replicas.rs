@@ -1,11 +1,12 @@
 //! What is answered 202 is on the synchronous standby, however the wait for it ended: a server whose time limits cancel it,
 //! and a commit that another daemon sees before the standby has it. Each test has a primary and a standby of its own.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::client::Client;
+use crate::client::{Client, Reply};
 use crate::cluster::Cluster;
 use crate::pair::Pair;
 use crate::platform::{event, with};
@@ -18,17 +19,15 @@ fn waiting(primary: &Cluster) -> i64 {
     sql(primary).query_one(asked, &[]).unwrap().get(0)
 }
 
+/// Posts, and waits for the answer, if one comes.
+fn post(api: &Client, event: &Value) -> io::Result<Reply> {
+    api.try_request("POST", "/v1/events", &[("content-type", "application/json")], event.to_string().as_bytes())
+}
+
 /// Posts until it is accepted, as a producer does; then `answered`.
 fn post_until_accepted(api: &Client, event: &Value, answered: &AtomicBool) -> Value {
-    let accepted = until("it is accepted", || {
-        let reply = api.try_request(
-            "POST",
-            "/v1/events",
-            &[("content-type", "application/json")],
-            event.to_string().as_bytes(),
-        );
-        reply.ok().filter(|reply| reply.status == 202).map(|reply| reply.json())
-    });
+    let accepted =
+        until("it is accepted", || post(api, event).ok().filter(|reply| reply.status == 202).map(|reply| reply.json()));
     answered.store(true, Ordering::SeqCst);
     accepted
 }
@@ -80,14 +79,7 @@ fn what_another_daemon_committed_is_answered_as_known_once_the_standby_has_it() 
     other.wait_for_list("/v1/log", 2);
     pair.freeze_standby();
     let accepted = std::thread::scope(|scope| {
-        let first = scope.spawn(|| {
-            one.api().try_request(
-                "POST",
-                "/v1/events",
-                &[("content-type", "application/json")],
-                posted.to_string().as_bytes(),
-            )
-        });
+        let first = scope.spawn(|| post(one.api(), &posted));
         until("the commit waits for the standby", || (waiting(&pair.primary) > 0).then_some(()));
         // As an operator would who ends what hangs. The event is committed, and on one machine alone.
         one.signal("STOP");
@@ -122,10 +114,7 @@ fn a_daemon_that_is_stopped_does_not_wait_for_the_standby_for_ever() {
     pair.freeze_standby();
     let posted = with(event("call.new", "c2"), "id", "two");
     let reply = std::thread::scope(|scope| {
-        let (api, body) = (daemon.api(), posted.to_string());
-        let posting = scope.spawn(move || {
-            api.try_request("POST", "/v1/events", &[("content-type", "application/json")], body.as_bytes())
-        });
+        let posting = scope.spawn(|| post(daemon.api(), &posted));
         until("the commit waits for the standby", || (waiting(&pair.primary) > 0).then_some(()));
         daemon.terminate();
         posting.join().unwrap()

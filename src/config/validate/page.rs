@@ -51,9 +51,7 @@ impl Check {
                 .unwrap_or_default(),
         }
     }
-}
 
-impl Check {
     fn company_languages(&mut self, languages: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         let mut valid = BTreeMap::new();
         for (company, tag) in languages {

@@ -36,11 +36,11 @@ const MANY: &str = "too many views are open at once: close some";
 pub(super) fn stream(visit: Visit, stopping: Stopping) -> Result<Reply, Problem> {
     let session = visit.session().ok_or_else(Problem::internal)?;
     let place = visit.streams().place(session).ok_or_else(|| Problem::too_many_requests(MANY, 10))?;
-    let (room, pieces) = mpsc::channel(1);
+    let (sender, pieces) = mpsc::channel(1);
     tokio::spawn(async move {
         tokio::select! {
-            () = tell(&visit, &place, &room) => {}
-            () = room.closed() => {}
+            () = tell(&visit, &place, &sender) => {}
+            () = sender.closed() => {}
             () = stopped(stopping.0) => {}
         }
     });
@@ -56,7 +56,7 @@ async fn stopped(mut stop: watch::Receiver<Option<tokio::time::Instant>>) {
 }
 
 /// Tells what there is to tell until the session ends or the browser is gone.
-async fn tell(visit: &Visit, place: &Place, room: &mpsc::Sender<Result<bytes::Bytes, crate::http::body::Broken>>) {
+async fn tell(visit: &Visit, place: &Place, sender: &mpsc::Sender<Result<bytes::Bytes, crate::http::body::Broken>>) {
     let mut beat = tokio::time::interval(BEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told = String::new();
@@ -73,7 +73,7 @@ async fn tell(visit: &Visit, place: &Place, room: &mpsc::Sender<Result<bytes::By
             // What cannot be read now is told as soon as it can.
             _ => "event: beat\ndata: 1\n\n".to_owned(),
         };
-        if room.send(Ok(text.into())).await.is_err() {
+        if sender.send(Ok(text.into())).await.is_err() {
             return;
         }
     }

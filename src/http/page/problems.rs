@@ -30,8 +30,13 @@ pub(super) fn was_disabled(status: &SubscriptionStatus) -> bool {
 
 /// How many webhooks fail, how many were disabled, and how many deliveries wait for them.
 pub(super) fn of(visit: &Visit) -> Value {
+    counted(&statuses(visit))
+}
+
+/// The same of these webhooks.
+pub(super) fn counted(statuses: &[SubscriptionStatus]) -> Value {
     let (mut failing, mut disabled, mut waiting) = (0_u64, 0_u64, 0_u64);
-    for status in &statuses(visit) {
+    for status in statuses {
         if is_failing(status) {
             failing += 1;
         } else if was_disabled(status) {

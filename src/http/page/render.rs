@@ -43,6 +43,7 @@ pub(super) const SOURCES: &[(&str, &str)] = &[
     ("webhook_snippets.html", include_str!("webhooks/snippets.html")),
     ("event.html", include_str!("event/event.html")),
     ("search.html", include_str!("search/search.html")),
+    ("log_found.html", include_str!("logs/found.html")),
     ("log_table.html", include_str!("logs/table.html")),
     ("logs.html", include_str!("logs/list.html")),
     ("log_parts.html", include_str!("logs/parts.html")),

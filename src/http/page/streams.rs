@@ -32,7 +32,7 @@ impl Streams {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a stream of this session, if there is room.
+    /// A place for a stream of this session, if one is free.
     pub(super) fn place(self: &Arc<Self>, session: SessionId) -> Option<Place> {
         let mut open = self.open();
         if open.values().sum::<usize>() >= MOST || open.get(&session).is_some_and(|own| *own >= PER_SESSION) {

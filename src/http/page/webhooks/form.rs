@@ -7,13 +7,12 @@ use minijinja::value::Serde;
 use minijinja::{Value, context};
 use serde::Serialize;
 
+use super::sample::{Origin, Sample, Way};
 use super::snippets;
 use crate::core::catalogue::{Catalogue, Entry};
 use crate::core::event::{Company, Domain, Source};
-use crate::core::id::EventId;
 use crate::core::json::{self as raw, pretty};
 use crate::core::preset::Preset;
-use crate::core::request::{Outgoing, Probe};
 use crate::core::subscription::{Format, Layout, Nested, Secret};
 use crate::core::subscription_input::NOTIFY_MOST;
 use crate::core::target::{Signatures, Target};
@@ -138,12 +137,6 @@ fn groups(catalogue: &Catalogue, texts: &Texts) -> Vec<Value> {
     groups.into_iter().filter(|group| group.get_attr("entries").ok().and_then(|all| all.len()) != Some(0)).collect()
 }
 
-/// The decoded fields of a form, one per line.
-pub(super) fn fields(body: &str) -> String {
-    let fields = url::form_urlencoded::parse(body.as_bytes());
-    fields.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("\n")
-}
-
 #[derive(Serialize)]
 struct Preview {
     headers: Vec<(String, String)>,
@@ -171,29 +164,11 @@ pub(in crate::http::page) fn preview(visit: &Visit) -> Result<Reply, Problem> {
     let entry = query.take("event", named).or_else(|| catalogue.entries().first());
     let signatures = query.take("signature", Signatures::parse).unwrap_or(Signatures::Symmetric);
     query.finish()?;
-    let now = (visit.services().clock)();
-    // A meaningless id and secret: only the form of the signature matters.
-    let (event, secret) = (EventId::from_bits(u128::from(now.millis()) << 80), Secret::from_bytes([0; 32]));
-    let probe = Probe {
-        url: "",
-        format,
-        layout,
-        nested,
-        target: &Target { signatures, ..Target::default() },
-        own_headers: &[],
-        client_certificate: None,
-        secrets: vec![&secret],
-        entry: entry.ok_or_else(Problem::internal)?,
-        event,
-        company: company.as_ref(),
-        domain: domain.as_ref(),
-        source,
-    };
-    let Outgoing { headers, body, .. } = Outgoing::probe(&probe, now).map_err(|_| Problem::internal())?;
+    let way = Way { format, layout, nested, target: Target { signatures, ..Target::default() } };
+    let origin = Origin { company, domain, source };
+    let entry = entry.ok_or_else(Problem::internal)?;
+    let Sample { headers, body } = Sample::of(entry, &way, &origin, (visit.services().clock)())?;
     let headers = headers.into_iter().filter(|(name, _)| name != "hookswitch-test").collect();
     let receivers = snippets::of(&url, format.as_str(), layout.as_str(), signatures)?;
-    let body = String::from_utf8_lossy(&body);
-    let is_json = format == Format::Json || layout == Layout::CloudEvents;
-    let body = if is_json { pretty(&body) } else { fields(&body) };
     json(hyper::StatusCode::OK, &Preview { headers, body, receivers })
 }

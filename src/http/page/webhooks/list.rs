@@ -37,6 +37,7 @@ pub(in crate::http::page) async fn list(visit: &Visit) -> Result<Reply, Problem>
     let is_of_domain =
         |one: &SubscriptionStatus| domain.is_none() || one.subscription.domain.as_ref().map(Domain::as_str) == domain;
     let mut all = problems::statuses(visit);
+    let problems = problems::counted(&all);
     all.retain(is_of_domain);
     let count = all.len();
     let find = visit.parameter("find").unwrap_or_default();
@@ -65,7 +66,7 @@ pub(in crate::http::page) async fn list(visit: &Visit) -> Result<Reply, Problem>
     let (standings, charts) = (Value::from(Serde(&standings)), Value::from(Serde(&charts)));
     let values = context! {
         items, count, total, page_number => number, pages, find, sort, sorts => SORTS.to_vec(), only, newest, standings, charts,
-        titles => titles(visit), problems => problems::of(visit),
+        titles => titles(visit), problems,
     };
     visit.page("webhooks.html", SECTION, values)
 }

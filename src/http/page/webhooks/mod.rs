@@ -4,6 +4,7 @@
 //! list      the list
 //! form      the form of a new or a stored webhook, and its preview
 //! stored    the tabs of a stored webhook
+//! sample    a delivery as it would be sent
 //! snippets  sample receivers
 //! catalogue the event types
 //! ```
@@ -11,6 +12,7 @@
 mod catalogue;
 mod form;
 mod list;
+mod sample;
 mod snippets;
 mod stored;
 
